@@ -1,0 +1,118 @@
+"""Chat requests and answers in the shape of the OpenAI API: the one shape inside Customhouse.
+
+Providers with another wire format are translated at the edge (`integrations/providers`). Fields we do not know are
+kept and passed on, so that a new OpenAI parameter works on the day it appears.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Json = dict[str, Any]
+
+
+class ContentPart(BaseModel):
+    """A part of a message: text, image, audio or file."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    text: str | None = None
+
+
+class Message(BaseModel):
+    """One message of the conversation."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[Json] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(BaseModel):
+    """Body of `POST /v1/chat/completions`."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [{"model": "smollm2-135m", "messages": [{"role": "user", "content": "Say hello."}]}]
+        },
+    )
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[Message], Field(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    tools: list[Json] | None = None
+    tool_choice: str | Json | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: Json | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+    metadata: dict[str, str] | None = None
+
+    def wire(self) -> Json:
+        """The request as JSON for the wire: only what the caller set."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Usage(BaseModel):
+    """Tokens of one attempt, as the provider counted them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: Json | None = None
+    completion_tokens_details: Json | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens read from the provider's cache (a part of `prompt_tokens`)."""
+        return int((self.prompt_tokens_details or {}).get("cached_tokens") or 0)
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Prompt tokens written to the provider's cache (a part of `prompt_tokens`; Anthropic only)."""
+        return int((self.prompt_tokens_details or {}).get("cache_write_tokens") or 0)
+
+
+class Choice(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    index: int = 0
+    message: Json
+    finish_reason: str | None = None
+
+
+class ChatCompletion(BaseModel):
+    """A whole answer: the body that `POST /v1/chat/completions` returns."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | None = None

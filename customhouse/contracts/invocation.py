@@ -1,0 +1,222 @@
+"""Messages of one governed invocation: what goes into the workflow, between its steps, and comes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from customhouse.contracts.chat import ChatCompletion, ChatRequest, Usage
+from customhouse.contracts.errors import ErrorRecord
+from customhouse.contracts.governance import Finding, StepTiming, Verdict
+
+Label = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Caller(BaseModel):
+    """Who asks, and within which run of their own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    organization_id: UUID
+    key_id: UUID | None = None
+    agent_id: Label | None = None
+    user_id: Label | None = None
+    workflow_execution_id: Label | None = None
+    """The caller's own run."""
+    node_id: Label | None = None
+    region: Label | None = None
+    """Only deployments in this region may answer."""
+    plan: Label | None = None
+
+
+class ContentRef(BaseModel):
+    """A claim check: content that is too large for Temporal's history and lies in Postgres."""
+
+    model_config = ConfigDict(frozen=True)
+
+    content_id: UUID
+    size_bytes: int
+
+
+class InvocationInput(BaseModel):
+    """Input of the workflow `GovernedInvocation`."""
+
+    invocation_id: UUID
+    caller: Caller
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)]
+    fingerprint: str
+    """Hash of the request and of what the caller said of itself; see `governance/identity.py`."""
+    request: ChatRequest | None = None
+    request_ref: ContentRef | None = None
+    model: str
+    """The model asked for, also where the request itself lies in Postgres."""
+    stream: bool = False
+    origin: str | None = None
+    """Id of the API process that waits for the answer; workers elsewhere relay to it."""
+    deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600
+    """Seconds from start to answer, recovery excluded."""
+    metadata: dict[str, str] = {}
+    traceparent: str | None = None
+    """W3C trace context of the caller, linked from our trace."""
+
+    @model_validator(mode="after")
+    def _has_content(self) -> InvocationInput:
+        if (self.request is None) == (self.request_ref is None):
+            raise ValueError("exactly one of request and request_ref must be set")
+        return self
+
+
+class Lane(StrEnum):
+    """How an attempt runs: inside the workflow task, or as an activity of its own with heartbeats."""
+
+    LOCAL = "local"
+    REGULAR = "regular"
+
+
+class RouteStep(BaseModel):
+    """One deployment that this invocation may use."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment_id: str
+    model: str
+    provider: str
+    region: str
+    lane: Lane
+    task_queue: str | None = None
+    timeout_s: float
+    reason: str
+
+
+class LeftOut(BaseModel):
+    """A deployment of the asked-for model that this invocation may not use, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment_id: str
+    reason: str
+
+
+class Decision(BaseModel):
+    """Outcome of `clear`. Recorded in history and in Postgres, never computed again for the same invocation."""
+
+    verdict: Verdict
+    findings: list[Finding] = []
+    route: list[RouteStep] = []
+    left_out: list[LeftOut] = []
+    policy_version: str
+    error: ErrorRecord | None = None
+    """Why the invocation ends here: blocked, no lawful route, unknown model, invalid request."""
+    steps: list[StepTiming] = []
+    settled: InvocationResult | None = None
+    """Set when Postgres already holds this invocation's result (Temporal had forgotten the run)."""
+
+
+class AttemptStatus(StrEnum):
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """Started, and then the process died: whether the provider answered is not known. Its cost is an estimate."""
+
+
+class CallInput(BaseModel):
+    """Input of `call`: one deployment of the frozen route."""
+
+    invocation: InvocationInput
+    step: RouteStep
+    input_findings: list[Finding] = []
+    """Findings whose spans are redacted before the provider sees the request."""
+    repair: str | None = None
+    """Set when a former answer missed its schema: what to tell the model."""
+    policy_version: str
+
+
+class AttemptOutcome(BaseModel):
+    """What one attempt came to."""
+
+    number: int
+    step: RouteStep
+    status: AttemptStatus
+    answer: ChatCompletion | None = None
+    answer_ref: ContentRef | None = None
+    findings: list[Finding] = []
+    """Of the answer."""
+    verdict: Verdict = Verdict.ALLOW
+    """Of the answer."""
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    """True where the provider gave no usage and tokens were estimated from the text."""
+    usd_cost: Decimal | None = None
+    """None where the price is not known."""
+    price_source: str | None = None
+    started_at: datetime
+    provider_ms: float
+    """Time spent waiting for the provider."""
+    time_to_first_token_ms: float | None = None
+    error: ErrorRecord | None = None
+    steps: list[StepTiming] = []
+    settled: bool = False
+    """True where the attempt's row already holds this outcome."""
+
+
+class InvocationStatus(StrEnum):
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (InvocationStatus.ACCEPTED, InvocationStatus.RUNNING)
+
+
+class RecordInput(BaseModel):
+    """Input of `record`: all that one transaction writes at the end of an invocation."""
+
+    invocation: InvocationInput
+    decision: Decision
+    outcome: AttemptOutcome | None = None
+    status: InvocationStatus
+    error: ErrorRecord | None = None
+
+
+class InvocationResult(BaseModel):
+    """Result of the workflow, and what `GET /api/v1/invocations/{id}` shows."""
+
+    invocation_id: UUID
+    trace_id: str
+    status: InvocationStatus
+    verdict: Verdict
+    findings: list[Finding] = []
+    policy_version: str
+    deployment_id: str | None = None
+    answer: ChatCompletion | None = None
+    answer_ref: ContentRef | None = None
+    """Set instead of `answer` for answers over 128 KiB: read them at `GET /api/v1/invocations/{id}`."""
+    usage: Usage | None = None
+    usd_cost: Decimal | None = None
+    """Sum over all attempts with a known price; None if none has one."""
+    attempts: int = 0
+    error: ErrorRecord | None = None
+    provider_ms: float = 0
+    overhead_ms: float | None = None
+    steps: list[StepTiming] = []
+
+
+class CancelRequest(BaseModel):
+    """Why an invocation is cancelled."""
+
+    reason: Annotated[str, Field(max_length=1000)] = "cancelled by the caller"
+    by: Literal["caller", "disconnect", "operator"] = "caller"
+
+
+Decision.model_rebuild()

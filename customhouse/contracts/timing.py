@@ -1,0 +1,76 @@
+"""Every timeout, interval and retry policy of the product, named once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+# --- Workflow -------------------------------------------------------------------------------------------------------
+
+WORKFLOW_TASK_TIMEOUT = timedelta(seconds=10)
+"""After a worker's death another one takes over when this has passed: Temporal's default, and its floor for us."""
+
+# --- Local activities that touch only Postgres and memory -------------------------------------------------------------
+
+DATABASE_STEP_TIMEOUT = timedelta(seconds=10)
+"""One try of `clear` or `record`."""
+
+DATABASE_STEP_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=50),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=5),
+    maximum_attempts=0,
+)
+"""Postgres may be restarting; the step is idempotent, so it is tried until the invocation's deadline."""
+
+RECORD_PATIENCE = timedelta(hours=24)
+"""How long `record` waits for Postgres to come back: an answer that was paid for is not dropped."""
+
+# --- Provider calls ---------------------------------------------------------------------------------------------------
+
+CALL_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=250),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=10),
+    maximum_attempts=3,
+)
+"""Per deployment. A provider's Retry-After replaces the interval."""
+
+CALL_MARGIN = timedelta(seconds=5)
+"""Beyond the provider's own time-out, so that the provider client, which knows more, times out first."""
+
+CALL_HEARTBEAT = timedelta(seconds=1)
+"""The regular lane beats this often while the provider works."""
+
+CALL_HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+
+LOCAL_LANE_P95_LIMIT = timedelta(seconds=4)
+"""Past 5 s in a local activity the SDK warns and cancels reach the workflow late: calls expected to be longer go the
+regular lane (measured; see docs/decisions)."""
+
+LONGEST_RETRY_AFTER = timedelta(seconds=60)
+"""A provider that asks for a longer pause is left for the next deployment."""
+
+CONNECT_TIMEOUT_S = 10.0
+"""Seconds to open a connection to a provider."""
+
+# --- The doors --------------------------------------------------------------------------------------------------------
+
+ANSWER_POLL = timedelta(seconds=2)
+"""How often a waiting request looks into Postgres by itself, should a notification be lost."""
+
+WORKFLOW_CHECK = timedelta(seconds=10)
+"""How often a waiting request asks Temporal whether the workflow still runs (terminated by hand, say)."""
+
+AUTH_CACHE_TTL = timedelta(seconds=2)
+"""A revoked key is refused everywhere after this long."""
+
+SSE_KEEPALIVE = timedelta(seconds=15)
+"""A comment is sent on a silent stream this often, so that proxies keep it open."""
+
+DRAIN_TIMEOUT = timedelta(seconds=30)
+"""On SIGTERM, calls in flight get this long; what is left goes on in another worker."""
+
+READINESS_TIMEOUT = timedelta(seconds=2)
+"""One part's probe in `GET /readyz`."""
