@@ -44,6 +44,9 @@ class Provider(BaseModel):
     """Name of the environment variable that holds the key; never the key itself."""
     requires_key: bool = False
     """Leave this provider's deployments out while its key is not set (the default catalog's cloud providers)."""
+    enabled_if: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Leave this provider's deployments out while this environment variable is unset (the default catalog's local
+    model, which only the embedded stack starts)."""
     price_provider: str | None = None
     """Provider id at genai-prices, where it differs from `name`."""
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 600

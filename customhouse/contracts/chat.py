@@ -8,24 +8,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Json = dict[str, Any]
 
 
-class ContentPart(BaseModel):
-    """A part of a message: text, image, audio or file."""
+class Sparse(BaseModel):
+    """Written as it was read: fields that nobody set stay out, explicit nulls and unknown fields stay in.
+
+    Otherwise a request that went through Temporal or Postgres would come out with a null for everything left unsaid,
+    and servers take a null for another thing than nothing.
+    """
 
     model_config = ConfigDict(extra="allow")
+
+    @model_serializer(mode="wrap")
+    def _only_what_was_set(self, write: SerializerFunctionWrapHandler) -> Json:
+        written: Json = write(self)
+        return {name: value for name, value in written.items() if name in self.model_fields_set}
+
+
+class ContentPart(Sparse):
+    """A part of a message: text, image, audio or file."""
 
     type: str
     text: str | None = None
 
 
-class Message(BaseModel):
+class Message(Sparse):
     """One message of the conversation."""
-
-    model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
@@ -34,17 +45,14 @@ class Message(BaseModel):
     name: str | None = None
 
 
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
+class StreamOptions(Sparse):
     include_usage: bool | None = None
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Sparse):
     """Body of `POST /v1/chat/completions`."""
 
     model_config = ConfigDict(
-        extra="allow",
         json_schema_extra={
             "examples": [{"model": "smollm2-135m", "messages": [{"role": "user", "content": "Say hello."}]}]
         },
@@ -72,13 +80,11 @@ class ChatRequest(BaseModel):
 
     def wire(self) -> Json:
         """The request as JSON for the wire: only what the caller set."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(mode="json")
 
 
-class Usage(BaseModel):
+class Usage(Sparse):
     """Tokens of one attempt, as the provider counted them."""
-
-    model_config = ConfigDict(extra="allow")
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -97,18 +103,14 @@ class Usage(BaseModel):
         return int((self.prompt_tokens_details or {}).get("cache_write_tokens") or 0)
 
 
-class Choice(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
+class Choice(Sparse):
     index: int = 0
     message: Json
     finish_reason: str | None = None
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(Sparse):
     """A whole answer: the body that `POST /v1/chat/completions` returns."""
-
-    model_config = ConfigDict(extra="allow")
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -67,6 +68,8 @@ class CustomhouseError(Exception):
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.invocation_id: UUID | None = None
+        """Set where an invocation had begun: it has a row that tells more."""
 
     def to_record(self) -> ErrorRecord:
         return ErrorRecord(
@@ -187,8 +190,9 @@ class ProviderError(CustomhouseError):
         provider_status: int | None = None,
         retry_after_s: float | None = None,
         provider_code: str | None = None,
+        param: str | None = None,
     ) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
         self.kind = kind
         self.provider_status = provider_status
         self.provider_code = provider_code

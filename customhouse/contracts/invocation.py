@@ -56,13 +56,15 @@ class InvocationInput(BaseModel):
     model: str
     """The model asked for, also where the request itself lies in Postgres."""
     stream: bool = False
+    stream_through_workflow: bool = False
+    """Publish chunks through the workflow (Temporal Workflow Streams), for readers in other processes."""
     origin: str | None = None
-    """Id of the API process that waits for the answer; workers elsewhere relay to it."""
+    """Id of the process that waits for the answer. Where another one records it, Postgres notifies."""
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600
     """Seconds from start to answer, recovery excluded."""
+    accepted_at: float
+    """When the request came in, in seconds since the epoch: overhead is counted from here."""
     metadata: dict[str, str] = {}
-    traceparent: str | None = None
-    """W3C trace context of the caller, linked from our trace."""
 
     @model_validator(mode="after")
     def _has_content(self) -> InvocationInput:
@@ -105,11 +107,17 @@ class LeftOut(BaseModel):
 class Decision(BaseModel):
     """Outcome of `clear`. Recorded in history and in Postgres, never computed again for the same invocation."""
 
+    invocation_id: UUID
+    """Differs from the input's where the same key had already been accepted through another door."""
     verdict: Verdict
     findings: list[Finding] = []
     route: list[RouteStep] = []
     left_out: list[LeftOut] = []
     policy_version: str
+    prompt_tokens: int = 0
+    """Estimated: what an attempt is charged with, should nobody ever learn what it used."""
+    max_repairs: int = 0
+    """How often the model may be asked again when its answer misses the schema."""
     error: ErrorRecord | None = None
     """Why the invocation ends here: blocked, no lawful route, unknown model, invalid request."""
     steps: list[StepTiming] = []
@@ -126,6 +134,13 @@ class AttemptStatus(StrEnum):
     """Started, and then the process died: whether the provider answered is not known. Its cost is an estimate."""
 
 
+class Repair(BaseModel):
+    """A former answer missed its schema: what the model is shown when it is asked again."""
+
+    answer: str
+    complaint: str
+
+
 class CallInput(BaseModel):
     """Input of `call`: one deployment of the frozen route."""
 
@@ -133,9 +148,14 @@ class CallInput(BaseModel):
     step: RouteStep
     input_findings: list[Finding] = []
     """Findings whose spans are redacted before the provider sees the request."""
-    repair: str | None = None
-    """Set when a former answer missed its schema: what to tell the model."""
     policy_version: str
+    prompt_tokens: int = 0
+    """Estimated."""
+    after_attempt: int = 0
+    """Attempts up to this number are spent: a settled one after it is this call's own, from before a crash."""
+    timeout_s: float
+    """Seconds that the provider may take: the deployment's limit or what is left of the deadline."""
+    repair: Repair | None = None
 
 
 class AttemptOutcome(BaseModel):
@@ -161,6 +181,8 @@ class AttemptOutcome(BaseModel):
     """Time spent waiting for the provider."""
     time_to_first_token_ms: float | None = None
     error: ErrorRecord | None = None
+    repair: Repair | None = None
+    """Set where the answer missed its schema and asking again may help."""
     steps: list[StepTiming] = []
     settled: bool = False
     """True where the attempt's row already holds this outcome."""
@@ -193,7 +215,10 @@ class InvocationResult(BaseModel):
     """Result of the workflow, and what `GET /api/v1/invocations/{id}` shows."""
 
     invocation_id: UUID
+    organization_id: UUID
     trace_id: str
+    fingerprint: str = ""
+    """Of the request that this is the answer to: a reused key shows here."""
     status: InvocationStatus
     verdict: Verdict
     findings: list[Finding] = []

@@ -40,6 +40,12 @@ CALL_RETRY = RetryPolicy(
 CALL_MARGIN = timedelta(seconds=5)
 """Beyond the provider's own time-out, so that the provider client, which knows more, times out first."""
 
+LOCAL_BACKOFF_LIMIT = timedelta(seconds=2)
+"""A longer pause between attempts in the local lane is a durable timer, so that it holds no workflow task."""
+
+QUEUE_PATIENCE = timedelta(seconds=30)
+"""How long an attempt waits for a worker to take it before the next deployment of the route is tried."""
+
 CALL_HEARTBEAT = timedelta(seconds=1)
 """The regular lane beats this often while the provider works."""
 
@@ -74,3 +80,29 @@ DRAIN_TIMEOUT = timedelta(seconds=30)
 
 READINESS_TIMEOUT = timedelta(seconds=2)
 """One part's probe in `GET /readyz`."""
+
+# --- Postgres ---------------------------------------------------------------------------------------------------------
+
+DATABASE_CONNECT_TIMEOUT = timedelta(seconds=5)
+"""To open one connection, and to wait for a free one of the pool."""
+
+STATEMENT_TIMEOUT = timedelta(seconds=8)
+"""One statement; shorter than `DATABASE_STEP_TIMEOUT`, so that Postgres, which knows more, gives up first."""
+
+LOCK_TIMEOUT = timedelta(seconds=5)
+"""To wait for one lock: a migration or a stuck writer costs an error, not a queue behind it."""
+
+IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=30)
+"""A transaction that a frozen process left open is ended by Postgres, with the locks it holds."""
+
+DATABASE_PATIENCE = timedelta(seconds=5)
+"""How long one unit of database work is tried again while Postgres restarts; then `NotReady`."""
+
+BUS_RECONNECT = (timedelta(milliseconds=100), timedelta(seconds=5))
+"""First and longest pause between tries to reconnect the notification bus."""
+
+BUS_PROBE = timedelta(seconds=15)
+"""A silent bus connection is probed this often, so that one that died without a word is noticed."""
+
+STREAM_BATCH = timedelta(milliseconds=200)
+"""Chunks that are read through the workflow go in batches: each costs a signal in its history."""

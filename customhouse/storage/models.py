@@ -95,6 +95,21 @@ class Invocation(Base):
         UniqueConstraint("organization_id", "idempotency_key"),
         Index("ix_invocations_organization_id_created_at_id", "organization_id", "created_at", "id"),
         Index(
+            "ix_invocations_organization_id_agent_id",
+            *("organization_id", "agent_id", "created_at", "id"),
+            postgresql_where=text("agent_id is not null"),
+        ),
+        Index(
+            "ix_invocations_organization_id_user_id",
+            *("organization_id", "user_id", "created_at", "id"),
+            postgresql_where=text("user_id is not null"),
+        ),
+        Index(
+            "ix_invocations_organization_id_workflow",
+            *("organization_id", "workflow_execution_id", "created_at", "id"),
+            postgresql_where=text("workflow_execution_id is not null"),
+        ),
+        Index(
             "ix_invocations_unfinished", "created_at", postgresql_where=text("status in ('accepted', 'running')")
         ),
     )
@@ -167,7 +182,13 @@ class Attempt(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     settled_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ix_attempts_deployment_id_started_at", "deployment_id", "started_at"),)
+    __table_args__ = (
+        Index(
+            "ix_attempts_succeeded",
+            *("deployment_id", "started_at"),
+            postgresql_where=text("status = 'succeeded'"),
+        ),
+    )
 
 
 class Content(Base):

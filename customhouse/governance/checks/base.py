@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from customhouse.contracts.governance import Direction, Finding
+
+MAX_FINDINGS = 500
+"""Most findings of one check in one inspection: they are recorded with the decision, some 200 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,18 @@ class Check(Protocol):
     directions: frozenset[Direction]
     window: int
     """Characters: no finding of this check is longer, except inside one unbroken run of non-space characters. A stream
-    holds this much text back."""
+    holds this much text back. White space is ASCII's, and a CJK character or emoji (U+2E80 and above) breaks a run too.
+    A finding must depend on no more than the character before it (or the run it begins in) and `window` characters from
+    its start. One that may be longer (a private key) reaches to the end of the text until its own end is seen."""
 
     def inspect(self, passage: Passage, direction: Direction) -> list[Finding]: ...
+
+
+class WholeCheck(Protocol):
+    """A check that must see all passages at once, such as a limit on their sum. Not for streams."""
+
+    name: str
+    version: str
+    directions: frozenset[Direction]
+
+    def inspect_all(self, passages: Sequence[Passage], direction: Direction) -> list[Finding]: ...

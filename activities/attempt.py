@@ -1,0 +1,244 @@
+"""One conversation with a provider, governed while it goes on: what comes back is checked before anybody sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from activities.chunk_sink import ChunkSink, Publish
+from activities.outcomes import Costing, Seen
+from customhouse.contracts.catalog import Catalog, Deployment
+from customhouse.contracts.chat import ChatCompletion, ChatRequest, Message
+from customhouse.contracts.errors import ErrorRecord, FailureKind, ProviderError
+from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
+from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
+from customhouse.governance import verdict as verdicts
+from customhouse.governance.answer_schema import check_answer, complaint_of
+from customhouse.governance.checks.suite import CheckSuite
+from customhouse.governance.policy import Policy
+from customhouse.governance.redaction import redact_request
+from customhouse.governance.streaming import Finished, StreamGovernor
+from customhouse.integrations.providers.base import Completed, Delta, ProviderCall, ProviderEvent
+from customhouse.integrations.providers.registry import Providers
+from customhouse.integrations.telemetry import CallSpan, ProviderCallInfo, Telemetry
+from customhouse.storage.clock import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFactory:
+    """What every attempt needs, made once a process."""
+
+    suite: CheckSuite
+    policy: Policy
+    catalog: Catalog
+    providers: Providers
+    costing: Costing
+    sink: ChunkSink
+    telemetry: Telemetry
+
+    def make(self, call: CallInput, deployment: Deployment, request: ChatRequest, number: int) -> Attempt:
+        return Attempt(self, call, deployment, request, number)
+
+
+class Attempt:
+    """One attempt. `run` it once; if it is cancelled, `cancelled` tells what it came to until then."""
+
+    def __init__(
+        self, parts: AttemptFactory, call: CallInput, deployment: Deployment, request: ChatRequest, number: int
+    ) -> None:
+        self.call = call
+        self.number = number
+        self._parts = parts
+        self._deployment = deployment
+        self._request = _as_sent(request, call, parts.policy)
+        self._started_at = utc_now()
+        self._clock = time.perf_counter()
+        self._seen = Seen()
+        self._governed_ms = 0.0
+        # A schema only counts for the whole answer, so nothing of one that must match is let out before its end.
+        self._governor = StreamGovernor(parts.suite, parts.policy, hold_all=request.response_format is not None)
+
+    async def run(self) -> AttemptOutcome:
+        """Never raises what a provider does wrong: that is an outcome too."""
+        parts, invocation = self._parts, self.call.invocation
+        info = ProviderCallInfo(
+            deployment=self._deployment,
+            provider=parts.catalog.provider(self._deployment.provider),
+            request=self._request,
+            stream=invocation.stream,
+            invocation_id=invocation.invocation_id,
+            organization_id=invocation.caller.organization_id,
+            policy_version=self.call.policy_version,
+            attempt=self.number,
+        )
+        with parts.telemetry.provider_call(info) as span:
+            try:
+                async with parts.sink.open(self.call, self.number) as publish:
+                    return await self._converse(publish, span)
+            except ProviderError as error:
+                span.failed(error)
+                return self._failed(error)
+
+    async def _converse(self, publish: Publish, span: CallSpan) -> AttemptOutcome:
+        answer: ChatCompletion | None = None
+        async with aclosing(self._events()) as events:
+            async for event in events:
+                if isinstance(event, Completed):
+                    answer = event.answer
+                    break
+                await self._pass_on(event, publish)
+                if self._governor.is_stopped:
+                    break
+        provider_ms = self._elapsed_ms()
+        if answer is None:
+            outcome = self._stopped(provider_ms)
+        else:
+            outcome = await self._answered(answer, provider_ms, publish)
+            span.answered(
+                answer,
+                usage=answer.usage,
+                usd_cost=outcome.usd_cost,
+                verdict=outcome.verdict,
+                time_to_first_chunk_s=None if self._seen.first_ms is None else self._seen.first_ms / 1000,
+            )
+        return outcome
+
+    async def _events(self) -> AsyncGenerator[ProviderEvent]:
+        provider = self._parts.providers.for_deployment(self._deployment)
+        call = ProviderCall(
+            deployment=self._deployment,
+            request=self._request,
+            stream=self.call.invocation.stream,
+            timeout_s=self.call.timeout_s,
+        )
+        async for event in provider.call(call):
+            yield event
+
+    async def _pass_on(self, event: Delta, publish: Publish) -> None:
+        self._seen.chunk(event.chunk, self._elapsed_ms())
+        began = time.perf_counter()
+        released = self._governor.feed(event.chunk)
+        self._governed_ms += (time.perf_counter() - began) * 1000
+        if released:
+            self._seen.released = True
+            await publish(released, self._seen.first_ms or 0.0)
+
+    async def _answered(self, answer: ChatCompletion, provider_ms: float, publish: Publish) -> AttemptOutcome:
+        began_at, began = time.time(), time.perf_counter()
+        schema = check_answer(self._request, answer)
+        finished = self._governor.finish(answer, schema)
+        self._governed_ms += (time.perf_counter() - began) * 1000
+        repair = _repair(finished, answer, schema)
+        if finished.chunks and self.call.invocation.stream:
+            self._seen.released = True
+            await publish(finished.chunks, self._seen.first_ms or 0.0)
+        return self._outcome(
+            AttemptStatus.SUCCEEDED,
+            provider_ms,
+            answer=answer,
+            governed=finished,
+            error=self._refusal(finished.findings) if finished.verdict in (Verdict.BLOCK, Verdict.REVIEW) else None,
+            repair=repair,
+            inspected_at=began_at,
+        )
+
+    def _stopped(self, provider_ms: float) -> AttemptOutcome:
+        """The stream was cut at a finding: the provider is told to stop, and is paid for what it wrote until then."""
+        findings = self._governor.offence
+        return self._outcome(
+            AttemptStatus.SUCCEEDED,
+            provider_ms,
+            findings=findings,
+            verdict=verdicts.decide(findings, self._parts.policy, Direction.OUTPUT),
+            error=self._refusal(findings),
+        )
+
+    def _failed(self, error: ProviderError) -> AttemptOutcome:
+        record = error.to_record()
+        if self._seen.released:
+            # What has left cannot be taken back, so no other attempt may begin the answer anew.
+            record = record.model_copy(update={"kind": FailureKind.TERMINAL, "code": "stream_broken"})
+        return self._outcome(AttemptStatus.FAILED, self._elapsed_ms(), error=record)
+
+    def cancelled(self, request: CancelRequest) -> AttemptOutcome:
+        error = ErrorRecord(code="attempt_cancelled", message=request.reason, status=409)
+        return self._outcome(AttemptStatus.CANCELLED, self._elapsed_ms(), error=error)
+
+    def _refusal(self, findings: Sequence[Finding]) -> ErrorRecord:
+        return verdicts.blocked(findings, self._parts.policy, Direction.OUTPUT).to_record()
+
+    def _outcome(
+        self,
+        status: AttemptStatus,
+        provider_ms: float,
+        *,
+        answer: ChatCompletion | None = None,
+        governed: Finished | None = None,
+        findings: Sequence[Finding] = (),
+        verdict: Verdict = Verdict.ALLOW,
+        error: ErrorRecord | None = None,
+        repair: Repair | None = None,
+        inspected_at: float | None = None,
+    ) -> AttemptOutcome:
+        charge = self._parts.costing.charge(
+            self._deployment, status, error, answer, self._seen, self.call.prompt_tokens, self._started_at
+        )
+        steps = [
+            StepTiming(
+                name="call",
+                started_at=self._started_at.timestamp(),
+                duration_ms=provider_ms,
+                attributes={
+                    "deployment_id": self._deployment.id,
+                    "attempt": self.number,
+                    "lane": self.call.step.lane.value,
+                    "status": status.value,
+                },
+            )
+        ]
+        if inspected_at is not None:
+            steps.append(StepTiming(name="inspect", started_at=inspected_at, duration_ms=self._governed_ms))
+        return AttemptOutcome(
+            number=self.number,
+            step=self.call.step,
+            status=status,
+            answer=None if governed is None else governed.answer,
+            findings=list(findings) if governed is None else governed.findings,
+            verdict=verdict if governed is None else governed.verdict,
+            usage=charge.usage,
+            usage_estimated=charge.estimated,
+            usd_cost=charge.usd_cost,
+            price_source=charge.price_source,
+            started_at=self._started_at,
+            provider_ms=provider_ms,
+            time_to_first_token_ms=self._seen.first_ms,
+            error=error,
+            repair=repair,
+            steps=steps,
+        )
+
+    def _elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._clock) * 1000
+
+
+def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatRequest:
+    """The request as the provider may see it: redacted, and with what a former answer missed."""
+    sent = redact_request(request, verdicts.to_redact(call.input_findings, policy, Direction.INPUT))
+    if call.repair is None:
+        return sent
+    again = [
+        *sent.messages,
+        Message(role="assistant", content=call.repair.answer),
+        Message(role="user", content=call.repair.complaint),
+    ]
+    return sent.model_copy(update={"messages": again})
+
+
+def _repair(finished: Finished, answer: ChatCompletion, schema: Sequence[Finding]) -> Repair | None:
+    """Ask again only where the schema is all that is wrong."""
+    if not schema or len(schema) != len(finished.findings) or finished.verdict is not Verdict.BLOCK:
+        return None
+    text = answer.choices[0].message.get("content")
+    return Repair(answer=text if isinstance(text, str) else "", complaint=complaint_of(schema))

@@ -1,0 +1,121 @@
+"""`clear`: everything that is decided before money is spent. One local activity, one statement to Postgres."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+from temporalio import activity
+
+from activities.content import ContentAccess
+from activities.failures import database_step
+from activities.latency import LatencyBook
+from customhouse.contracts.catalog import Catalog
+from customhouse.contracts.chat import ChatRequest, Json
+from customhouse.contracts.errors import CustomhouseError, NotFound
+from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
+from customhouse.contracts.identity import workflow_id
+from customhouse.contracts.invocation import Decision, InvocationInput, Lane
+from customhouse.governance import verdict as verdicts
+from customhouse.governance.answer_schema import check_response_format
+from customhouse.governance.checks.suite import CheckSuite, run
+from customhouse.governance.passages import request_passages
+from customhouse.governance.policy import Policy
+from customhouse.governance.redaction import redact_request
+from customhouse.governance.routing import facts_of, no_lawful_route, survey
+from customhouse.governance.tokens import estimate_prompt_tokens
+from customhouse.storage.invocations import Invocations
+from customhouse.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ClearActivity:
+    """Checks, limits and routes a request, and records what was decided."""
+
+    suite: CheckSuite
+    policy: Policy
+    catalog: Catalog
+    latencies: LatencyBook
+    ledger: Ledger
+    invocations: Invocations
+    content: ContentAccess
+
+    @activity.defn(name="clear")
+    async def clear(self, invocation: InvocationInput) -> Decision:
+        """Idempotent: after a crash the decision that stands in Postgres is returned, not a new one."""
+        started_at, clock = time.time(), time.perf_counter()
+        with database_step():
+            request = await self.content.request_of(invocation)
+            decision, seen = self._decide(invocation, request)
+            decision.steps.append(_step("clear", started_at, clock, verdict=decision.verdict.value))
+            return await self._record(invocation, decision, seen)
+
+    def _decide(self, invocation: InvocationInput, request: ChatRequest) -> tuple[Decision, Json]:
+        """The decision, and the request as it may be stored and sent: with redactions applied."""
+        findings, steps = self._inspect(request)
+        verdict = verdicts.decide(findings, self.policy, Direction.INPUT)
+        prompt_tokens = estimate_prompt_tokens(request)
+        decision = Decision(
+            invocation_id=invocation.invocation_id,
+            verdict=verdict,
+            findings=findings,
+            policy_version=self.policy.version,
+            prompt_tokens=prompt_tokens,
+            max_repairs=self.policy.max_repairs,
+            steps=steps,
+        )
+        try:
+            if verdict is Verdict.BLOCK:
+                raise verdicts.blocked(findings, self.policy, Direction.INPUT)
+            check_response_format(request)
+            facts = facts_of(request, invocation.caller, prompt_tokens)
+            route = survey(facts, self.catalog, self.latencies.p95s)
+            decision.left_out = route.left_out
+            # A workflow task that is busy with a local activity takes no signals, and so would pass no chunks on.
+            lane = {"lane": Lane.REGULAR} if invocation.stream_through_workflow else {}
+            decision.route = [step.model_copy(update=lane) for step in route.steps]
+            if not route.steps:
+                raise no_lawful_route(facts, route)
+        except CustomhouseError as error:
+            decision.error = error.to_record()
+        # What is not let through is not kept either: the original stands, if at all, in the encrypted history only.
+        hidden = [f for f in findings if verdicts.action_for(f, self.policy) is not Verdict.ALLOW]
+        return decision, redact_request(request, hidden).wire()
+
+    def _inspect(self, request: ChatRequest) -> tuple[list[Finding], list[StepTiming]]:
+        passages = request_passages(request)
+        findings: list[Finding] = []
+        steps: list[StepTiming] = []
+        for check in self.suite.checks(Direction.INPUT):
+            started_at, clock = time.time(), time.perf_counter()
+            found = run(check, passages, Direction.INPUT)
+            findings += found
+            steps.append(_step(f"check.{check.name}", started_at, clock, direction="input", findings=len(found)))
+        return findings, steps
+
+    async def _record(self, invocation: InvocationInput, decision: Decision, request: Json) -> Decision:
+        identity = workflow_id(invocation.caller.organization_id, invocation.idempotency_key)
+        try:
+            cleared = await self.ledger.clear(invocation, identity, decision, request)
+        except IntegrityError as error:
+            if "organization" not in str(error.orig):
+                raise
+            raise NotFound(
+                f"There is no organization {invocation.caller.organization_id}. Ask an administrator for its id.",
+                param="organization_id",
+            ) from error
+        standing = decision if cleared.decision is None else Decision.model_validate(cleared.decision)
+        standing.invocation_id = cleared.invocation_id
+        if cleared.status.is_final:
+            standing.settled = await self.invocations.result(invocation.caller.organization_id, cleared.invocation_id)
+        return standing
+
+
+def _step(name: str, started_at: float, clock: float, **attributes: str | int) -> StepTiming:
+    return StepTiming(
+        name=name,
+        started_at=started_at,
+        duration_ms=(time.perf_counter() - clock) * 1000,
+        attributes=dict(attributes),
+    )

@@ -1,0 +1,56 @@
+"""How an activity fails: with what Temporal needs to know, and with our error's record for the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from customhouse.contracts.errors import CustomhouseError, ErrorRecord, FailureKind
+from customhouse.contracts.timing import LONGEST_RETRY_AFTER
+from customhouse.storage.engine import is_retryable
+
+
+@contextmanager
+def database_step() -> Iterator[None]:
+    """For steps that touch only Postgres: an outage is waited out by Temporal's retries, anything else fails at once.
+
+    Nothing retries a statement that Postgres calls wrong: it would be as wrong the next time.
+    """
+    try:
+        yield
+    except CustomhouseError as error:
+        raise as_failure(error.to_record(), error) from error
+    except (DBAPIError, PoolTimeout) as error:
+        if is_retryable(error):
+            raise ApplicationError(f"Postgres does not answer: {_first_line(error)}", type="database_away") from error
+        raise ApplicationError(
+            f"Postgres refused the statement: {_first_line(error)}", type="database_error", non_retryable=True
+        ) from error
+
+
+def as_failure(record: ErrorRecord, error: CustomhouseError | None = None) -> ApplicationError:
+    """The failure that Temporal sees. Only `retryable` is tried again on the same deployment, after its Retry-After.
+
+    A provider that asks for a longer pause than we grant is left for the next deployment of the route.
+    """
+    pause = None if record.retry_after_s is None else timedelta(seconds=record.retry_after_s)
+    retryable = record.kind is FailureKind.RETRYABLE and (pause is None or pause <= LONGEST_RETRY_AFTER)
+    return ApplicationError(
+        error.message if error is not None else record.message,
+        record.model_dump(mode="json"),
+        type=record.code,
+        non_retryable=not retryable,
+        next_retry_delay=pause if retryable else None,
+        category=ApplicationErrorCategory.BENIGN,  # it has a row; a stack trace in the log would tell nothing more
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """Never the statement or its parameters, which may hold content."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return next(iter(str(cause).splitlines()), type(cause).__name__)

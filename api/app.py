@@ -1,0 +1,30 @@
+"""The FastAPI application: routes and error rendering. What it works with is made by the composition root."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from api import chat, codec, cost_logs, health, invocations, problems
+from api.doors import Doors
+from customhouse import __version__
+
+_DESCRIPTION = (
+    "Governed calls to large language models: checked, routed, charged and recorded exactly once. "
+    "Errors under `/v1` have OpenAI's form, all others are RFC 9457 problems."
+)
+
+
+def create_app(doors: Doors) -> FastAPI:
+    app = FastAPI(
+        title="Customhouse",
+        version=__version__,
+        description=_DESCRIPTION,
+        redoc_url=None,
+        # What chat messages look like on the way out is what they look like on the way in (`contracts/chat.py`).
+        separate_input_output_schemas=False,
+    )
+    app.state.doors = doors
+    problems.install(app)
+    for module in (health, chat, invocations, cost_logs, codec):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,190 @@
+"""Finds personal data by its shape: e-mail addresses, phone numbers, payment cards, IBANs, US SSNs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from string import ascii_uppercase
+
+import phonenumbers
+from stdnum import iban, luhn, numdb
+from stdnum.us import ssn
+
+from customhouse.contracts.governance import Direction, Finding, Severity, Span
+from customhouse.governance.checks.base import MAX_FINDINGS, Passage
+from customhouse.governance.checks.patterns import Match, PatternSet, encodable
+
+EMAIL = r"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
+"""ASCII addresses; lengths of the local part and of a label are those of RFC 5321 and RFC 1035. `git@host` is how
+repositories are cloned, and nobody's address."""
+
+PHONE = r"\+[0-9](?:[ .\-/()]{0,2}[0-9]){6,14}"
+"""International numbers (E.164: at most 15 digits), written with a plus. `phonenumbers` has the last word."""
+
+NANP_PHONE = r"(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .\-])[2-9][0-9]{2}[ .\-][0-9]{4}"
+"""North American numbers as people write them, by the plan's own form (NXX NXX XXXX). Digits without separators are as
+often an order number, and `phonenumbers` says little more at 0.2 ms a number."""
+
+MAX_PHONE_CANDIDATES = 5000
+"""Looks at numbers with a plus, some 0.05 ms each. A text with more of them that are no phone numbers is made to cost."""
+
+CARD = (
+    r"(?:[0-9]{13,19}|(?:[0-9]{4} ){3}[0-9]{4}(?: [0-9]{3})?|(?:[0-9]{4}-){3}[0-9]{4}(?:-[0-9]{3})?"
+    r"|[0-9]{4} [0-9]{6} [0-9]{4,5}|[0-9]{4}-[0-9]{6}-[0-9]{4,5})"
+)
+"""13 to 19 digits (ISO/IEC 7812), in one piece or in the groups that cards print."""
+
+CARD_ISSUERS = re.compile(
+    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[689])|35(?:2[89]|[3-8])|6(?:011|4[4-9]|5)|62|81"
+)
+"""First digits of Visa, Mastercard, American Express, Diners, JCB, Discover and UnionPay: a tenth of all numbers pass
+the Luhn check alone."""
+
+IBAN = r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}"
+"""ISO 13616: 15 to 34 characters, often in groups of four. The checksum and the country's own form decide."""
+
+SSN = r"[0-9]{3}-[0-9]{2}-[0-9]{4}"
+"""Written with dashes; nine digits alone mean too many other things."""
+
+_LABELS = {
+    "email": "an e-mail address",
+    "phone": "a phone number",
+    "payment_card": "a payment card number",
+    "iban": "an IBAN",
+    "us_ssn": "a US social security number",
+}
+
+Trim = Callable[[str], int]
+"""Length of the longest valid number at the start of a candidate; 0 where there is none."""
+
+
+class PiiCheck:
+    """Reports personal data. One pass over the text tells whether a form occurs at all; the rest is for candidates."""
+
+    name = "pii"
+    version = "1"
+    directions = frozenset(Direction)
+    window = 66
+    """The longest forms with spaces are IBANs: 34 characters, 30 spaces, and a look beyond."""
+
+    def __init__(self) -> None:
+        self._patterns = PatternSet([(form, 0) for form in (EMAIL, PHONE, NANP_PHONE, CARD, IBAN, SSN)])
+        self._kinds = ("email", "phone", "phone", "payment_card", "iban", "us_ssn")
+        self._candidates: tuple[tuple[re.Pattern[str], Trim] | None, ...] = (
+            None,
+            (re.compile(rf"(?<![\w+]){PHONE}(?![0-9])"), _phone),
+            (re.compile(rf"(?<![\w+\-.]){NANP_PHONE}(?!\w|-\w)"), len),
+            (re.compile(rf"(?<![\w\-.,]){CARD}(?!\w|-\w)"), _card),
+            (re.compile(rf"(?<!\w){IBAN}(?!\w)"), _Ibans().trim),
+            (re.compile(rf"(?<![\w\-]){SSN}(?!\w|-\w)"), _ssn),
+        )
+
+    def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
+        text = encodable(passage.text)
+        return [
+            self._finding(self._kinds[index], passage.path, direction, found)
+            for index in self._patterns.hits(text)
+            for found in islice(self._matches(index, text), MAX_FINDINGS + 1)
+        ]
+
+    def _matches(self, index: int, text: str) -> Iterator[Match | None]:
+        """Every match from left to right; None for the rest of a text that has too many candidates to look at."""
+        candidate = self._candidates[index]
+        if candidate is None:
+            yield from (found for found in self._patterns.matches(index, text) if not text.startswith("git@", found[0]))
+            return
+        pattern, trim = candidate
+        position = misses = 0
+        while match := pattern.search(text, position):
+            start = match.start()
+            length = trim(match.group())
+            if length:
+                yield start, start + length
+            elif trim is _phone:
+                misses += 1
+                if misses > MAX_PHONE_CANDIDATES:
+                    yield None
+                    return
+            # A candidate that is no number must not hide one that begins within it.
+            position = start + (length or 1)
+
+    @staticmethod
+    def _finding(kind: str, path: str, direction: Direction, found: Match | None) -> Finding:
+        return Finding(
+            check="pii",
+            kind=kind if found else "too_many",
+            severity=Severity.MEDIUM,
+            direction=direction,
+            span=Span(path=path, start=found[0], end=found[1]) if found else None,
+            explanation=f"The text has the form of {_LABELS[kind]}."
+            if found
+            else f"The text has more than {MAX_PHONE_CANDIDATES} numbers that look like {_LABELS[kind]}.",
+        )
+
+
+def _groups_longest_first(candidate: str) -> Iterator[str]:
+    """The candidate, then without its last group of characters, and so on."""
+    yield candidate
+    for match in reversed(list(re.finditer(r"[ .\-/()]+", candidate))):
+        yield candidate[: match.start()]
+
+
+def _phone(candidate: str) -> int:
+    if candidate.startswith("+1"):
+        # The one country code whose numbers all have the same length, and the dearest to look up.
+        wanted = 11
+    elif any(int(digits) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE for digits in _country_codes(candidate)):
+        wanted = 0
+    else:
+        return 0
+    for text in _groups_longest_first(candidate):
+        count = sum(character.isdigit() for character in text)
+        if count < max(wanted, 7):
+            return 0
+        if wanted in (0, count) and phonenumbers.is_valid_number(phonenumbers.parse(text, None)):
+            return len(text)
+    return 0
+
+
+def _country_codes(candidate: str) -> Iterator[str]:
+    digits = re.sub(r"[^0-9]", "", candidate[:9])
+    return (digits[:length] for length in (1, 2, 3))
+
+
+def _card(candidate: str) -> int:
+    for text in _groups_longest_first(candidate):
+        digits = text.replace(" ", "").replace("-", "")
+        if len(digits) < 13 or not CARD_ISSUERS.match(digits):
+            return 0
+        if luhn.is_valid(digits):
+            return len(text)
+    return 0
+
+
+class _Ibans:
+    """How long each country's IBANs are, so that words after one are not taken for a part of it."""
+
+    def __init__(self) -> None:
+        registry = numdb.get("iban")
+        countries = (first + second for first in ascii_uppercase for second in ascii_uppercase)
+        found = ((country, registry.info(country)[0][1].get("bban")) for country in countries)
+        self._lengths = {
+            country: 4 + sum(int(length) for length in re.findall(r"(\d+)!", form)) for country, form in found if form
+        }
+
+    def trim(self, candidate: str) -> int:
+        left = self._lengths.get(candidate[:2], 0)
+        if not left:
+            return 0
+        for position, character in enumerate(candidate):
+            left -= character != " "
+            if not left:
+                end = position + 1
+                is_whole = not candidate[end : end + 1].isalnum()
+                return end if is_whole and iban.is_valid(candidate[:end]) else 0
+        return 0
+
+
+def _ssn(candidate: str) -> int:
+    return len(candidate) if ssn.is_valid(candidate) else 0

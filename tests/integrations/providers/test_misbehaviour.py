@@ -1,0 +1,338 @@
+"""Providers that misbehave, each over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+from aiohttp import web
+
+from customhouse.contracts.catalog import Provider
+from customhouse.contracts.chat import Json
+from customhouse.contracts.errors import FailureKind
+from customhouse.integrations.providers.base import ChatProvider
+from customhouse.integrations.providers.openai import OpenAIProvider
+from tests.integrations.providers import wire_anthropic, wire_openai
+from tests.integrations.providers.calling import failure_of
+from tests.integrations.providers.conftest import KEY, MakeCall
+from tests.integrations.providers.server import Handler, Upstream, hang, named_sse, reset, sse
+
+RETRYABLE, REROUTABLE, TERMINAL = FailureKind.RETRYABLE, FailureKind.REROUTABLE, FailureKind.TERMINAL
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def provider(
+    request: pytest.FixtureRequest, openai_provider: ChatProvider, anthropic_provider: ChatProvider
+) -> ChatProvider:
+    return openai_provider if request.param == "openai" else anthropic_provider
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+class TestStatuses:
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            *((status, RETRYABLE) for status in (408, 409, 429, 500, 502, 503, 529)),
+            *((status, REROUTABLE) for status in (307, 404, 413)),
+            *((status, TERMINAL) for status in (400, 401, 403, 422)),
+        ],
+    )
+    async def test_kind(
+        self,
+        upstream: Upstream,
+        provider: ChatProvider,
+        make_call: MakeCall,
+        stream: bool,
+        status: int,
+        kind: FailureKind,
+    ) -> None:
+        upstream.answers({"error": {"message": "Something is off.", "type": "a_type", "code": None}}, status=status)
+        failure = await failure_of(provider, make_call(stream=stream))
+        assert (failure.kind, failure.provider_status, failure.provider_code) == (kind, status, "a_type")
+        assert "Something is off." in failure.message
+        assert len(upstream.seen) == 1
+
+    async def test_redirects_are_not_followed(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        upstream.answers("", status=307, headers={"Location": f"{upstream.url}/elsewhere"})
+        failure = await failure_of(provider, make_call())
+        assert "base_url" in failure.message
+        assert len(upstream.seen) == 1
+
+    @pytest.mark.parametrize(
+        ("headers", "low", "high"),
+        [
+            ({"Retry-After": "7"}, 7, 7),
+            ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5, 1.5),
+            ({"Retry-After": format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)}, 3000, 3600),
+        ],
+    )
+    async def test_retry_after(
+        self,
+        upstream: Upstream,
+        provider: ChatProvider,
+        make_call: MakeCall,
+        headers: dict[str, str],
+        low: float,
+        high: float,
+    ) -> None:
+        upstream.answers({"error": {"message": "Slow down."}}, status=429, headers=headers)
+        failure = await failure_of(provider, make_call())
+        assert failure.retry_after_s is not None
+        assert low <= failure.retry_after_s <= high
+
+    async def test_a_html_error_page(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall, stream: bool
+    ) -> None:
+        upstream.answers("<html><h1>Bad gateway</h1></html>", status=502)
+        failure = await failure_of(provider, make_call(stream=stream))
+        assert (failure.kind, failure.provider_status) == (RETRYABLE, 502)
+        assert "text/html" in failure.message
+        assert "<h1>" not in failure.message
+
+    async def test_a_status_whose_body_breaks_off_still_counts(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(status=401, headers={"Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"error": ')
+            return await reset(request)
+
+        upstream.handler = handler
+        failure = await failure_of(provider, make_call())
+        assert (failure.kind, failure.provider_status) == (TERMINAL, 401)
+
+    async def test_neither_the_key_nor_the_prompt_gets_into_the_message(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        prompt = "My account number is 4711-0815 and nobody must know of it."
+        upstream.answers({"error": {"message": f"Bad key {KEY} for input '{prompt}' {'x' * 2000}"}}, status=400)
+        failure = await failure_of(provider, make_call(messages=[{"role": "user", "content": prompt}]))
+        assert KEY not in failure.message
+        assert "4711" not in failure.message
+        assert "[key]" in failure.message
+        assert "[prompt]" in failure.message
+        assert len(failure.message) < 700
+
+
+class TestConnection:
+    async def test_nobody_listens(self, http_client: httpx.AsyncClient, make_call: MakeCall) -> None:
+        with socket.socket() as taken:  # bound but not listening: connecting is refused
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+            config = Provider.model_validate({"name": "acme", "kind": "openai", "base_url": url})
+            failure = await failure_of(OpenAIProvider(config, None, http_client), make_call())
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "connection_failed")
+        assert failure.provider_status is None
+
+    async def test_plain_http_where_tls_is_expected(
+        self, upstream: Upstream, http_client: httpx.AsyncClient, make_call: MakeCall
+    ) -> None:
+        url = upstream.url.replace("http://", "https://")
+        config = Provider.model_validate({"name": "acme", "kind": "openai", "base_url": url})
+        failure = await failure_of(OpenAIProvider(config, None, http_client), make_call())
+        assert failure.kind is RETRYABLE
+        assert failure.provider_code == "connection_failed"
+
+    async def test_reset_before_the_answer(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall, stream: bool
+    ) -> None:
+        upstream.handler = reset
+        failure = await failure_of(provider, make_call(stream=stream))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "connection_reset")
+
+    async def test_reset_amid_the_stream(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        upstream.streams(sse(wire_openai.chunk({"content": "Hel"})), then=reset)
+        failure = await failure_of(openai_provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "connection_reset")
+
+    async def test_silence(self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall, stream: bool) -> None:
+        upstream.handler = hang
+        failure = await failure_of(provider, make_call(stream=stream, timeout_s=0.05))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "timeout")
+        assert "0.05 s" in failure.message
+        async with asyncio.timeout(5):
+            await upstream.hung_up.wait()
+
+    async def test_a_slow_drip_does_not_outlast_the_deadline(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        async def drip(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            while True:
+                await response.write(sse(wire_openai.chunk({"content": "."}))[0])
+                await asyncio.sleep(0.01)
+
+        upstream.handler = drip
+        failure = await failure_of(openai_provider, make_call(stream=True, timeout_s=0.1))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "timeout")
+
+
+class TestBodies:
+    @pytest.mark.parametrize("body", [b"", b"  ", b"{", b'{"choices": [{"ind', b"[]", b"null", b'"text"', b"{}"])
+    async def test_not_an_answer(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall, body: bytes
+    ) -> None:
+        upstream.answers(body, headers={"Content-Type": "application/json"})
+        failure = await failure_of(provider, make_call())
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "malformed_answer")
+
+    @pytest.mark.parametrize("choices", [None, [], "x", [1], [{}], [{"message": "text"}]])
+    async def test_no_usable_choice(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall, choices: object
+    ) -> None:
+        upstream.answers(wire_openai.whole(choices=choices))
+        failure = await failure_of(openai_provider, make_call())
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "malformed_answer")
+
+    async def test_a_html_page_with_status_200(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        upstream.answers("<html>Please log in</html>")
+        failure = await failure_of(provider, make_call())
+        assert failure.provider_code == "malformed_answer"
+        assert "text/html" in failure.message
+
+    async def test_a_body_shorter_than_announced(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"id": ')
+            return await reset(request)
+
+        upstream.handler = handler
+        failure = await failure_of(provider, make_call())
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, "connection_reset")
+
+    async def test_an_error_object_with_status_200(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        upstream.answers({"error": {"message": "No such model.", "code": 404}})
+        failure = await failure_of(openai_provider, make_call())
+        assert (failure.kind, failure.provider_status) == (REROUTABLE, 200)
+
+
+OPENING = [wire_anthropic.start(), *wire_anthropic.text_block(0, "Hel")]
+
+
+class TestStreams:
+    @pytest.mark.parametrize(
+        ("events", "code"),
+        [
+            ([], "broken_stream"),
+            (["[DONE]"], "broken_stream"),
+            ([wire_openai.chunk({"content": "Hel"})], "broken_stream"),
+            ([wire_openai.chunk({"content": "Hel"}), "[DONE]"], "broken_stream"),
+            ([wire_openai.chunk({"content": "Hello"}, "stop")], "broken_stream"),
+            ([wire_openai.chunk({}, "stop"), wire_openai.chunk({"content": "x"}, index=1), "[DONE]"], "broken_stream"),
+            (['{"choices": [{"delta": {"cont'], "malformed_answer"),
+            (["[]"], "malformed_answer"),
+            ([{"choices": ["x"]}], "malformed_answer"),
+            ([{"choices": [{"delta": "x"}]}], "malformed_answer"),
+        ],
+    )
+    async def test_openai(
+        self,
+        upstream: Upstream,
+        openai_provider: ChatProvider,
+        make_call: MakeCall,
+        events: list[Json | str],
+        code: str,
+    ) -> None:
+        upstream.streams(sse(*events))
+        failure = await failure_of(openai_provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, code)
+
+    @pytest.mark.parametrize(
+        ("events", "code"),
+        [
+            ([], "broken_stream"),
+            (OPENING, "broken_stream"),
+            ([*OPENING, {"type": "message_stop"}], "broken_stream"),
+            ([*OPENING, wire_anthropic.end()[0]], "broken_stream"),
+            (wire_anthropic.end(), "malformed_answer"),
+            ([{"type": "message_start", "message": {}}], "malformed_answer"),
+            ([wire_anthropic.start(), {"type": "content_block_stop", "index": 5}], "malformed_answer"),
+        ],
+    )
+    async def test_anthropic(
+        self, upstream: Upstream, anthropic_provider: ChatProvider, make_call: MakeCall, events: list[Json], code: str
+    ) -> None:
+        upstream.streams(named_sse(*events))
+        failure = await failure_of(anthropic_provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_code) == (RETRYABLE, code)
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            ({"message": "Boom", "type": "server_error", "code": None}, RETRYABLE),
+            ({"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}, RETRYABLE),
+            ({"message": "Too long", "code": "context_length_exceeded"}, REROUTABLE),
+            ({"message": "Bad field", "type": "invalid_request_error"}, TERMINAL),
+            ({"message": "Compute error", "code": 500}, RETRYABLE),
+            ("just text", RETRYABLE),
+        ],
+    )
+    async def test_an_error_amid_openais(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall, error: object, kind: FailureKind
+    ) -> None:
+        upstream.streams(sse(wire_openai.chunk({"content": "Hel"}), {"error": error}))
+        failure = await failure_of(openai_provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_status) == (kind, 200)
+
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [("overloaded_error", RETRYABLE), ("api_error", RETRYABLE), ("invalid_request_error", TERMINAL)],
+    )
+    async def test_an_error_amid_anthropics(
+        self, upstream: Upstream, anthropic_provider: ChatProvider, make_call: MakeCall, code: str, kind: FailureKind
+    ) -> None:
+        error = {"type": "error", "error": {"type": code, "message": "Overloaded"}, "request_id": "req_1"}
+        upstream.streams(named_sse(*OPENING, error))
+        failure = await failure_of(anthropic_provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_code) == (kind, code)
+        assert "Overloaded" in failure.message
+
+    @pytest.mark.parametrize(("body", "kind"), [("<html>", RETRYABLE), (wire_openai.whole(), REROUTABLE)])
+    async def test_no_stream_at_all(
+        self, upstream: Upstream, provider: ChatProvider, make_call: MakeCall, body: object, kind: FailureKind
+    ) -> None:
+        upstream.answers(body)
+        failure = await failure_of(provider, make_call(stream=True))
+        assert (failure.kind, failure.provider_code) == (kind, "not_a_stream")
+
+    async def test_an_endless_event_is_cut_off(
+        self,
+        upstream: Upstream,
+        openai_provider: ChatProvider,
+        make_call: MakeCall,
+        monkeypatch: pytest.MonkeyPatch,
+        stream: bool,
+    ) -> None:
+        monkeypatch.setattr("customhouse.integrations.providers.exchange.MAX_ANSWER_BYTES", 2**20)
+
+        async def flood(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            while True:
+                await response.write(b"data: x" * 10_000)
+
+        handler: Handler = flood
+        upstream.handler = handler
+        failure = await failure_of(openai_provider, make_call(stream=stream))
+        assert (failure.kind, failure.provider_code) == (TERMINAL, "answer_too_large")

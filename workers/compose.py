@@ -1,0 +1,260 @@
+"""The composition root: settings → clients → activities, workflows and doors. Nothing else builds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from activities.attempt import AttemptFactory
+from activities.call import CallActivity
+from activities.chunk_sink import ChunkSink
+from activities.clear import ClearActivity
+from activities.content import ContentAccess
+from activities.latency import LatencyBook
+from activities.live import Live
+from activities.outcomes import Costing
+from activities.record import RecordActivity
+from api.auth import Authenticator
+from api.doors import Doors, Probe
+from api.invoker import Invoker
+from customhouse import __version__
+from customhouse.contracts.catalog import Catalog
+from customhouse.contracts.errors import ConfigurationError
+from customhouse.contracts.governance import Verdict
+from customhouse.contracts.invocation import CancelRequest
+from customhouse.governance.checks.registry import builtin_checks
+from customhouse.governance.checks.suite import CheckSuite
+from customhouse.governance.lanes import MIN_SAMPLES
+from customhouse.governance.policy import Limits, Policy, builtin_policy
+from customhouse.governance.pricing import Pricer
+from customhouse.integrations import temporal_client
+from customhouse.integrations.codec import EncryptionCodec, Keys, parse_keys
+from customhouse.integrations.providers.http import provider_http_client
+from customhouse.integrations.providers.registry import Providers
+from customhouse.integrations.sealing import Sealer
+from customhouse.integrations.telemetry import Telemetry, TelemetrySettings, build_telemetry
+from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
+from customhouse.storage.admin_key import ensure_admin_key
+from customhouse.storage.bus import Bus
+from customhouse.storage.contents import Contents
+from customhouse.storage.cost_logs import CostLogs
+from customhouse.storage.engine import create_engine
+from customhouse.storage.invocations import Invocations
+from customhouse.storage.keys import Keys as ApiKeys
+from customhouse.storage.latency import recent_latency
+from customhouse.storage.ledger import CANCEL_CHANNEL, Ledger
+from workers.catalog_file import load_catalog
+from workers.database import database_url
+from workers.settings import Settings
+
+POOL_SIZE = 20
+"""Connections a process: each is held for one statement, a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one process is made of."""
+
+    settings: Settings
+    process_id: str
+    engine: AsyncEngine
+    temporal: Client
+    telemetry: Telemetry
+    catalog: Catalog
+    policy: Policy
+    suite: CheckSuite
+    live: Live
+    bus: Bus
+    ledger: Ledger
+    invocations: Invocations
+    content: ContentAccess
+    contents: Contents
+    sealer: Sealer
+    keys: Keys | None
+    clear: ClearActivity
+    call: CallActivity
+    record: RecordActivity
+
+
+@asynccontextmanager
+async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Parts]:
+    """All parts of a process, connected; closed in reverse on leaving.
+
+    Raises ConfigurationError or NotReady, each naming the part, for whatever cannot be used or reached.
+    """
+    process_id = uuid4().hex
+    catalog = load_catalog(settings.catalog, environ)
+    policy = policy_of(settings)
+    keys = parse_keys(settings.encryption_key.get_secret_value()) if settings.encryption_key else None
+    async with AsyncExitStack() as stack:
+        url = database_url(settings)
+        engine = create_engine(url, pool_size=POOL_SIZE, application_name="customhouse")
+        stack.push_async_callback(engine.dispose)
+        telemetry = build_telemetry(_telemetry_settings(settings, process_id))
+        stack.callback(telemetry.shutdown)
+        temporal = await _connect(settings, keys, telemetry)
+        bus = await stack.enter_async_context(Bus(url))
+        http = await stack.enter_async_context(provider_http_client())
+        live = Live()
+        sealer = Sealer(keys)
+        contents = Contents(engine)
+        ledger, invocations = Ledger(engine), Invocations(engine)
+        content = ContentAccess(contents, sealer)
+        suite, pricer = builtin_checks(policy), Pricer(catalog)
+        latencies = await _latencies(engine, catalog)
+        if settings.admin_key is not None:
+            await ensure_admin_key(
+                engine, organization_name=settings.organization, secret=settings.admin_key.get_secret_value()
+            )
+        attempts = AttemptFactory(
+            suite=suite,
+            policy=policy,
+            catalog=catalog,
+            providers=Providers(catalog, environ, http),
+            costing=Costing(pricer),
+            sink=ChunkSink(live, policy),
+            telemetry=telemetry,
+        )
+        yield Parts(
+            settings=settings,
+            process_id=process_id,
+            engine=engine,
+            temporal=temporal,
+            telemetry=telemetry,
+            catalog=catalog,
+            policy=policy,
+            suite=suite,
+            live=live,
+            bus=bus,
+            ledger=ledger,
+            invocations=invocations,
+            content=content,
+            contents=contents,
+            sealer=sealer,
+            keys=keys,
+            clear=ClearActivity(suite, policy, catalog, latencies, ledger, invocations, content),
+            call=CallActivity(catalog, attempts, pricer, ledger, live, latencies, content),
+            record=RecordActivity(ledger, live, policy, telemetry, process_id),
+        )
+
+
+def doors(parts: Parts, *, has_worker: bool) -> Doors:
+    """What the API is given."""
+    settings = parts.settings
+    invoker = Invoker(
+        temporal=parts.temporal,
+        task_queue=settings.task_queue,
+        process_id=parts.process_id,
+        live=parts.live,
+        ledger=parts.ledger,
+        invocations=parts.invocations,
+        contents=parts.contents,
+        bus=parts.bus,
+        sealer=parts.sealer,
+        telemetry=parts.telemetry,
+        has_worker=has_worker,
+    )
+    return Doors(
+        authenticator=Authenticator(ApiKeys(parts.engine)),
+        invoker=invoker,
+        invocations=parts.invocations,
+        cost_logs=CostLogs(parts.engine),
+        content=parts.content,
+        catalog=parts.catalog,
+        telemetry=parts.telemetry,
+        probes={"database": _database_probe(parts.engine), "temporal": _temporal_probe(parts.temporal)},
+        max_body_bytes=settings.max_body_bytes,
+        codec=None if parts.keys is None else EncryptionCodec(parts.keys),
+        temporal_ui_url=settings.temporal_ui_url,
+        temporal_namespace=settings.temporal_namespace,
+    )
+
+
+async def listen_for_cancels(parts: Parts) -> None:
+    """For processes that make provider calls: cancels that other processes took."""
+
+    def cancel(message: str) -> None:
+        data = orjson.loads(message)
+        invocation_id = UUID(data.pop("invocation_id"))
+        parts.live.cancel(invocation_id, CancelRequest.model_validate(data))
+
+    await parts.bus.subscribe(CANCEL_CHANNEL, cancel, on_gap=lambda: None)
+
+
+def policy_of(settings: Settings) -> Policy:
+    return builtin_policy(
+        secrets=Verdict(settings.secrets_action),
+        pii=Verdict(settings.pii_action),
+        limits=Limits(max_prompt_chars=settings.max_prompt_chars),
+    )
+
+
+def _telemetry_settings(settings: Settings, process_id: str) -> TelemetrySettings:
+    return TelemetrySettings(
+        endpoint=settings.otlp_endpoint,
+        service_version=__version__,
+        instance_id=process_id,
+        protocol=settings.otlp_protocol,
+        headers=settings.otlp_header_map,
+        environment=settings.environment,
+    )
+
+
+async def _connect(settings: Settings, keys: Keys | None, telemetry: Telemetry) -> Client:
+    if settings.temporal_address is None:
+        raise ConfigurationError(
+            "There is no Temporal: set CUSTOMHOUSE_TEMPORAL_ADDRESS (host:port), or start the embedded stack with "
+            "`customhouse up`."
+        )
+    client = await temporal_client.connect(
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        tls=settings.temporal_tls,
+        tls_files=temporal_client.TlsFiles(
+            cert=_read(settings.temporal_tls_cert),
+            key=_read(settings.temporal_tls_key),
+            ca=_read(settings.temporal_tls_ca),
+        ),
+        api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
+        keys=keys,
+        interceptors=telemetry.interceptors,
+        runtime=temporal_client.build_runtime(),
+    )
+    await temporal_client.ensure_search_attributes(client, settings.temporal_namespace, SEARCH_ATTRIBUTES)
+    return client
+
+
+def _read(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"The TLS file {path} cannot be read: {error.strerror}.") from error
+
+
+async def _latencies(engine: AsyncEngine, catalog: Catalog) -> LatencyBook:
+    recent = await recent_latency(engine, [deployment.id for deployment in catalog.deployments])
+    return LatencyBook({id_: known.p95_ms / 1000 for id_, known in recent.items() if known.samples >= MIN_SAMPLES})
+
+
+def _database_probe(engine: AsyncEngine) -> Probe:
+    async def probe() -> str | None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        return None
+
+    return probe
+
+
+def _temporal_probe(client: Client) -> Probe:
+    async def probe() -> str | None:
+        return None if await client.service_client.check_health() else "the server says that it does not serve"
+
+    return probe

@@ -1,0 +1,181 @@
+"""The attempts of one invocation: along its frozen route, with Temporal's retries, until the deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as ActivityTimeout
+
+with workflow.unsafe.imports_passed_through():
+    from activities.call import CallActivity
+    from customhouse.contracts.errors import (
+        ErrorRecord,
+        FailureKind,
+        InvocationCancelled,
+        InvocationFailed,
+        InvocationTimedOut,
+    )
+    from customhouse.contracts.governance import Verdict
+    from customhouse.contracts.invocation import (
+        AttemptOutcome,
+        AttemptStatus,
+        CallInput,
+        Decision,
+        InvocationInput,
+        InvocationStatus,
+        Lane,
+        Repair,
+        RouteStep,
+    )
+    from customhouse.contracts.timing import (
+        CALL_HEARTBEAT_TIMEOUT,
+        CALL_MARGIN,
+        CALL_RETRY,
+        LOCAL_BACKOFF_LIMIT,
+        QUEUE_PATIENCE,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the calls went: the last attempt's outcome, or the error that stands instead of an answer."""
+
+    status: InvocationStatus
+    outcome: AttemptOutcome | None = None
+    error: ErrorRecord | None = None
+
+
+class Calls:
+    """Makes the attempts. Nothing here leaves the route that `clear` froze."""
+
+    def __init__(self, invocation: InvocationInput, decision: Decision, deadline: datetime) -> None:
+        self._invocation = invocation
+        self._decision = decision
+        self._deadline = deadline
+
+    async def along_the_route(self) -> Ending:
+        """Call until there is an answer, the route is used up, nothing can help, or the deadline has passed."""
+        failures: list[ErrorRecord] = []
+        for step in self._decision.route:
+            if self._remaining() <= timedelta(0):
+                break
+            try:
+                outcome = await self._with_repairs(step)
+            except ActivityError as failure:
+                if is_cancelled_exception(failure):
+                    return cancelled(None)
+                failures.append(_recorded(failure, step))
+                if failures[-1].kind is FailureKind.TERMINAL:
+                    break
+                continue
+            return _ending(outcome)
+        return self._failed(failures)
+
+    async def _with_repairs(self, step: RouteStep) -> AttemptOutcome:
+        """One deployment; an answer that misses its schema is asked for again, a bounded number of times."""
+        outcome = await self._attempt(step, after_attempt=0, repair=None)
+        for _ in range(self._decision.max_repairs):
+            if outcome.repair is None or self._remaining() <= timedelta(0):
+                break
+            outcome = await self._attempt(step, after_attempt=outcome.number, repair=outcome.repair)
+        return outcome
+
+    async def _attempt(self, step: RouteStep, *, after_attempt: int, repair: Repair | None) -> AttemptOutcome:
+        remaining = self._remaining()
+        timeout = min(timedelta(seconds=step.timeout_s), remaining)
+        call = CallInput(
+            invocation=self._invocation,
+            step=step,
+            input_findings=self._decision.findings,
+            policy_version=self._decision.policy_version,
+            prompt_tokens=self._decision.prompt_tokens,
+            after_attempt=after_attempt,
+            timeout_s=timeout.total_seconds(),
+            repair=repair,
+        )
+        if step.lane is Lane.LOCAL:
+            return await workflow.execute_local_activity_method(
+                CallActivity.call,
+                call,
+                start_to_close_timeout=timeout + CALL_MARGIN,
+                schedule_to_close_timeout=remaining + CALL_MARGIN,
+                retry_policy=CALL_RETRY,
+                local_retry_threshold=LOCAL_BACKOFF_LIMIT,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"call {step.deployment_id}",
+            )
+        return await workflow.execute_activity_method(
+            CallActivity.call,
+            call,
+            task_queue=step.task_queue,
+            start_to_close_timeout=timeout + CALL_MARGIN,
+            schedule_to_start_timeout=QUEUE_PATIENCE,
+            schedule_to_close_timeout=remaining + CALL_MARGIN,
+            heartbeat_timeout=CALL_HEARTBEAT_TIMEOUT,
+            retry_policy=CALL_RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"call {step.deployment_id}",
+        )
+
+    def _remaining(self) -> timedelta:
+        return self._deadline - workflow.now()
+
+    def _failed(self, failures: list[ErrorRecord]) -> Ending:
+        tried = "; ".join(failure.message for failure in failures) or "no deployment was tried"
+        if self._remaining() <= timedelta(0):
+            error: InvocationFailed = InvocationTimedOut(
+                f"No answer within the deadline of {self._invocation.deadline_s:g} s ({tried}). "
+                "Send it again with a longer deadline, or ask for a faster model."
+            )
+        else:
+            error = InvocationFailed(f"Every deployment that the route allows has failed: {tried}")
+        record = error.to_record()
+        if failures and (last := failures[-1]).kind is FailureKind.TERMINAL and last.provider_status is not None:
+            # A request that the provider calls wrong is the caller's to mend: the same status tells them so.
+            record = record.model_copy(update=_callers_fault(last))
+        if failures:
+            record = record.model_copy(
+                update={"provider_status": failures[-1].provider_status, "retry_after_s": failures[-1].retry_after_s}
+            )
+        return Ending(InvocationStatus.FAILED, error=record)
+
+
+def cancelled(outcome: AttemptOutcome | None) -> Ending:
+    reason = outcome.error.message if outcome is not None and outcome.error is not None else "cancelled by request"
+    error = InvocationCancelled(f"The invocation was cancelled: {reason}.")
+    return Ending(InvocationStatus.CANCELLED, outcome, error.to_record())
+
+
+def _ending(outcome: AttemptOutcome) -> Ending:
+    if outcome.status is AttemptStatus.CANCELLED:
+        return cancelled(outcome)
+    if outcome.verdict is Verdict.BLOCK:
+        return Ending(InvocationStatus.BLOCKED, outcome, outcome.error)
+    return Ending(InvocationStatus.COMPLETED, outcome)
+
+
+def _recorded(failure: ActivityError, step: RouteStep) -> ErrorRecord:
+    """What `call` failed with. Its own errors carry their record; Temporal's time-outs are named here."""
+    cause = failure.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return ErrorRecord.model_validate(cause.details[0])
+    kind = FailureKind.RETRYABLE
+    if isinstance(cause, ActivityTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START:
+        queue = step.task_queue or workflow.info().task_queue
+        message = (
+            f"{step.deployment_id}: no worker took the call from task queue {queue!r} within "
+            f"{QUEUE_PATIENCE.total_seconds():g} s. Start one: customhouse worker --queue {queue}"
+        )
+        return ErrorRecord(code="no_worker", message=message, status=503, kind=kind)
+    if isinstance(cause, ActivityTimeout):
+        return ErrorRecord(code="attempt_timed_out", message=f"{step.deployment_id}: timed out", status=504, kind=kind)
+    return ErrorRecord(code="attempt_failed", message=f"{step.deployment_id}: {cause}", status=502, kind=kind)
+
+
+def _callers_fault(error: ErrorRecord) -> dict[str, object]:
+    if error.provider_status in (400, 413, 422):
+        return {"status": 400, "code": error.code, "message": error.message, "param": error.param}
+    return {}

@@ -1,0 +1,135 @@
+"""One governed call, from request to answer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from temporalio.contrib.workflow_streams import WorkflowStream
+
+    from activities.clear import ClearActivity
+    from activities.record import RecordActivity
+    from customhouse.contracts.errors import InvocationFailed
+    from customhouse.contracts.governance import Verdict
+    from customhouse.contracts.invocation import (
+        Decision,
+        InvocationInput,
+        InvocationResult,
+        InvocationStatus,
+        RecordInput,
+    )
+    from customhouse.contracts.timing import DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
+    from customhouse.integrations import temporal_names as names
+    from workflows.calls import Calls, Ending, cancelled
+
+
+@workflow.defn(name="GovernedInvocation")
+class GovernedInvocation:
+    """clear → call, along the frozen route → record. Decisions are made in activities and stand in history."""
+
+    @workflow.init
+    def __init__(self, invocation: InvocationInput) -> None:
+        # Only where somebody reads the stream through Temporal: its signals cost history.
+        self._stream = WorkflowStream() if invocation.stream_through_workflow else None
+
+    @workflow.run
+    async def run(self, invocation: InvocationInput) -> InvocationResult:
+        deadline = workflow.now() + timedelta(seconds=invocation.deadline_s)
+        decision = await self._clear(invocation)
+        if decision.settled is not None:
+            return _returned(decision.settled)
+        invocation = invocation.model_copy(update={"invocation_id": decision.invocation_id})
+        if decision.error is not None:
+            blocked = decision.verdict is Verdict.BLOCK
+            status = InvocationStatus.BLOCKED if blocked else InvocationStatus.FAILED
+            ending = Ending(status, error=decision.error)
+        else:
+            try:
+                ending = await Calls(invocation, decision, deadline).along_the_route()
+            except asyncio.CancelledError:
+                ending = cancelled(None)  # between two attempts: nothing is being spent
+        return _returned(await self._record(invocation, decision, ending))
+
+    async def _clear(self, invocation: InvocationInput) -> Decision:
+        try:
+            return await workflow.execute_local_activity_method(
+                ClearActivity.clear,
+                invocation,
+                start_to_close_timeout=DATABASE_STEP_TIMEOUT,
+                schedule_to_close_timeout=timedelta(seconds=invocation.deadline_s),
+                retry_policy=DATABASE_STEP_RETRY,
+                summary="check, limit and route the request",
+            )
+        except ActivityError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            cause = failure.cause
+            if isinstance(cause, ApplicationError) and cause.type is not None and cause.details:
+                raise cause from failure
+            raise ApplicationError(
+                f"The request could not be cleared: {cause}", type=InvocationFailed.code, non_retryable=True
+            ) from failure
+
+    async def _record(self, invocation: InvocationInput, decision: Decision, ending: Ending) -> InvocationResult:
+        """Shielded from cancels: what was spent is recorded whatever comes."""
+        recording = asyncio.create_task(
+            workflow.execute_local_activity_method(
+                RecordActivity.record,
+                RecordInput(
+                    invocation=invocation,
+                    decision=decision,
+                    outcome=ending.outcome,
+                    status=ending.status,
+                    error=ending.error,
+                ),
+                start_to_close_timeout=DATABASE_STEP_TIMEOUT,
+                schedule_to_close_timeout=RECORD_PATIENCE,
+                retry_policy=DATABASE_STEP_RETRY,
+                summary=f"record: {ending.status}",
+            )
+        )
+        while not recording.done():
+            try:
+                await asyncio.shield(recording)
+            except asyncio.CancelledError:
+                continue
+        result = recording.result()
+        _label(result)
+        if ending.outcome is not None and ending.status is InvocationStatus.COMPLETED:
+            result.answer, result.answer_ref = ending.outcome.answer, ending.outcome.answer_ref
+        return result
+
+
+def _label(result: InvocationResult) -> None:
+    """Search attributes: what operators filter by in the Temporal Web UI. Decisions only, never content."""
+    updates: list[SearchAttributeUpdate[Any]] = [
+        names.STATUS.value_set(result.status.value),
+        names.VERDICT.value_set(result.verdict.value),
+        names.POLICY_VERSION.value_set(result.policy_version),
+    ]
+    if result.deployment_id is not None:
+        updates.append(names.REGION.value_set(result.deployment_id.rpartition("@")[2]))
+    if result.usd_cost is not None:
+        updates.append(names.COST_USD.value_set(float(result.usd_cost)))
+    workflow.upsert_search_attributes(updates)
+
+
+def _returned(result: InvocationResult) -> InvocationResult:
+    """A failed or cancelled invocation shows as such in Temporal too; a blocked one has done what it should."""
+    if result.status in (InvocationStatus.COMPLETED, InvocationStatus.BLOCKED):
+        return result
+    if result.status is InvocationStatus.CANCELLED and workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError
+    error = result.error
+    raise ApplicationError(
+        error.message if error is not None else f"The invocation ended as {result.status}.",
+        result,
+        type=error.code if error is not None else InvocationFailed.code,
+        non_retryable=True,
+    )
