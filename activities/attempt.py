@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from activities.chunk_sink import ChunkSink, Publish
 from activities.outcomes import Costing, Seen
 from customhouse.contracts.catalog import Catalog, Deployment
-from customhouse.contracts.chat import ChatCompletion, ChatRequest, Message
+from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json, Message
 from customhouse.contracts.errors import ErrorRecord, FailureKind, ProviderError
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
 from customhouse.governance import verdict as verdicts
-from customhouse.governance.answer_schema import check_answer, complaint_of
+from customhouse.governance.answer_schema import check_answer, complaint_of, wants_json
 from customhouse.governance.checks.suite import CheckSuite
 from customhouse.governance.policy import Policy
 from customhouse.governance.redaction import redact_request
@@ -57,8 +57,11 @@ class Attempt:
         self._clock = time.perf_counter()
         self._seen = Seen()
         self._governed_ms = 0.0
+        self._opening: list[Json] = []
+        """Chunks that say nothing yet (the role). They wait for the first text: until it leaves, a blocked answer can
+        still get its own status, and another attempt can still begin."""
         # A schema only counts for the whole answer, so nothing of one that must match is let out before its end.
-        self._governor = StreamGovernor(parts.suite, parts.policy, hold_all=request.response_format is not None)
+        self._governor = StreamGovernor(parts.suite, parts.policy, hold_all=wants_json(request))
 
     async def run(self) -> AttemptOutcome:
         """Never raises what a provider does wrong: that is an outcome too."""
@@ -121,9 +124,16 @@ class Attempt:
         began = time.perf_counter()
         released = self._governor.feed(event.chunk)
         self._governed_ms += (time.perf_counter() - began) * 1000
-        if released:
+        if self._seen.released or any(_says_something(piece) for piece in released):
+            await self._let_out(released, publish)
+        else:
+            self._opening += released
+
+    async def _let_out(self, chunks: list[Json], publish: Publish) -> None:
+        if chunks:
             self._seen.released = True
-            await publish(released, self._seen.first_ms or 0.0)
+            await publish([*self._opening, *chunks], self._seen.first_ms or 0.0)
+            self._opening = []
 
     async def _answered(self, answer: ChatCompletion, provider_ms: float, publish: Publish) -> AttemptOutcome:
         began_at, began = time.time(), time.perf_counter()
@@ -131,9 +141,8 @@ class Attempt:
         finished = self._governor.finish(answer, schema)
         self._governed_ms += (time.perf_counter() - began) * 1000
         repair = _repair(finished, answer, schema)
-        if finished.chunks and self.call.invocation.stream:
-            self._seen.released = True
-            await publish(finished.chunks, self._seen.first_ms or 0.0)
+        if self.call.invocation.stream:
+            await self._let_out(finished.chunks, publish)
         return self._outcome(
             AttemptStatus.SUCCEEDED,
             provider_ms,
@@ -221,6 +230,14 @@ class Attempt:
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._clock) * 1000
+
+
+def _says_something(chunk: Json) -> bool:
+    return any(
+        choice.get("finish_reason")
+        or any(value for name, value in (choice.get("delta") or {}).items() if name != "role")
+        for choice in chunk.get("choices") or ()
+    )
 
 
 def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatRequest:

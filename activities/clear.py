@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import ForeignKeyViolation
 from temporalio import activity
 
 from activities.content import ContentAccess
@@ -51,7 +51,7 @@ class ClearActivity:
             decision.steps.append(_step("clear", started_at, clock, verdict=decision.verdict.value))
             return await self._record(invocation, decision, seen)
 
-    def _decide(self, invocation: InvocationInput, request: ChatRequest) -> tuple[Decision, Json]:
+    def _decide(self, invocation: InvocationInput, request: ChatRequest) -> tuple[Decision, Json | None]:
         """The decision, and the request as it may be stored and sent: with redactions applied."""
         findings, steps = self._inspect(request)
         verdict = verdicts.decide(findings, self.policy, Direction.INPUT)
@@ -81,6 +81,8 @@ class ClearActivity:
             decision.error = error.to_record()
         # What is not let through is not kept either: the original stands, if at all, in the encrypted history only.
         hidden = [f for f in findings if verdicts.action_for(f, self.policy) is not Verdict.ALLOW]
+        if any(f.span is None and f.check != "prompt_length" for f in hidden):
+            return decision, None  # too much was found to list it all, so it cannot all be taken out
         return decision, redact_request(request, hidden).wire()
 
     def _inspect(self, request: ChatRequest) -> tuple[list[Finding], list[StepTiming]]:
@@ -94,13 +96,11 @@ class ClearActivity:
             steps.append(_step(f"check.{check.name}", started_at, clock, direction="input", findings=len(found)))
         return findings, steps
 
-    async def _record(self, invocation: InvocationInput, decision: Decision, request: Json) -> Decision:
+    async def _record(self, invocation: InvocationInput, decision: Decision, request: Json | None) -> Decision:
         identity = workflow_id(invocation.caller.organization_id, invocation.idempotency_key)
         try:
             cleared = await self.ledger.clear(invocation, identity, decision, request)
-        except IntegrityError as error:
-            if "organization" not in str(error.orig):
-                raise
+        except ForeignKeyViolation as error:
             raise NotFound(
                 f"There is no organization {invocation.caller.organization_id}. Ask an administrator for its id.",
                 param="organization_id",

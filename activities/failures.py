@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psycopg
+from psycopg_pool import PoolTimeout as StatementPoolTimeout
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -25,7 +27,7 @@ def database_step() -> Iterator[None]:
         yield
     except CustomhouseError as error:
         raise as_failure(error.to_record(), error) from error
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, psycopg.Error, StatementPoolTimeout) as error:
         if is_retryable(error):
             raise ApplicationError(f"Postgres does not answer: {_first_line(error)}", type="database_away") from error
         raise ApplicationError(

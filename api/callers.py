@@ -72,10 +72,10 @@ def read_options(headers: Mapping[str, str], metadata: Mapping[str, str]) -> Cal
     try:
         return validate(CallOptions, values)
     except UnprocessableField as error:
-        header = next((h for h, f in HEADER_FIELDS.items() if f == error.param and h in headers), None)
-        if header is None:
+        wrong = next((h for h, f in HEADER_FIELDS.items() if f == error.param and h in headers), None)
+        if wrong is None:
             raise
-        raise UnprocessableField(f"Header {header}: {error.message}", param=header) from error
+        raise UnprocessableField(f"Header {wrong}: {error.message}", param=wrong) from error
 
 
 def caller_of(principal: Principal, options: CallOptions, fallback_user: str | None = None) -> Caller:

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
     "/chat/completions",
     summary="Chat completion",
     response_model=ChatCompletion,
-    responses=openai_errors(400, 401, 403, 404, 409, 413, 422, 502, 503, 504),
+    responses=openai_errors(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     openapi_extra={"parameters": CALLER_PARAMETERS, "requestBody": json_body("ChatRequest")},
 )
 async def chat_completions(request: Request, doors: TheDoors, principal: Member) -> Response:

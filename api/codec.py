@@ -23,7 +23,9 @@ _MAX_PAYLOADS_BYTES = 16 * 2**20
 """A page of history: Temporal sends at most 4 MB a message, and base64 and JSON make it larger."""
 
 
-def _cors(doors: TheDoors, origin: Annotated[str | None, Header(include_in_schema=False)] = None) -> dict[str, str]:
+async def _cors(
+    doors: TheDoors, origin: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> dict[str, str]:
     allowed = doors.temporal_ui_url.rstrip("/") if doors.temporal_ui_url else None
     if origin is None or origin != allowed:
         return {}

@@ -39,7 +39,7 @@ class Doors:
     temporal_namespace: str
 
 
-def doors_of(request: Request) -> Doors:
+async def doors_of(request: Request) -> Doors:  # async: FastAPI runs plain functions in a thread
     doors = request.app.state.doors
     assert isinstance(doors, Doors)  # noqa: S101 - set by create_app, which is typed
     return doors

@@ -86,6 +86,7 @@ _DESCRIPTIONS = {
     409: "The invocation is in a state that does not allow this.",
     413: "The body is over the limit.",
     422: "One field is wrong (`param` names it), or the Idempotency-Key was used with another body.",
+    429: "Every deployment is at its rate limit; `Retry-After` says when to try again.",
     502: "Every deployment that the route allows has failed.",
     503: "A part that this process stands on does not serve; try again.",
     504: "The deadline passed.",

@@ -94,7 +94,7 @@ class InvocationQuery(InvocationFilter):
     response_model=InvocationResult,
     responses={
         202: {"model": InvocationAccepted, "description": "Under way; `Location` tells where to look."},
-        **problems(400, 401, 403, 404, 409, 413, 422, 502, 503, 504),
+        **problems(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     },
     openapi_extra={"parameters": CALLER_PARAMETERS, "requestBody": json_body("InvocationRequest")},
 )

@@ -215,6 +215,6 @@ class Invoker:
             return  # the same key through two doors at once, or an earlier start whose answer was lost: follow it
         except RPCError as error:
             raise NotReady(
-                f"Temporal did not take the invocation ({error.status.name}). Try again, with the same Idempotency-Key.",
+                f"Temporal did not take the call ({error.status.name}). Try again, with the same Idempotency-Key.",
                 retry_after_s=1,
             ) from error

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.live import Live, LiveInvocation
-from customhouse.contracts.errors import InvocationFailed
+from customhouse.contracts.errors import CustomhouseError, InvocationFailed
 from customhouse.contracts.timing import ANSWER_POLL, WORKFLOW_CHECK
 from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import Ledger
@@ -65,7 +65,7 @@ class Watchdog:
                     return
                 if polls % _POLLS_A_CHECK == 0 and await self._has_ended(workflow_id):
                     await self._close(organization_id, live.invocation_id)
-            except (DBAPIError, RPCError) as error:
+            except (CustomhouseError, psycopg.Error, RPCError) as error:
                 log.warning("cannot look after a waiting invocation yet", extra={"error": str(error)})
             await asyncio.sleep(ANSWER_POLL.total_seconds())
 

@@ -51,6 +51,7 @@ from customhouse.storage.invocations import Invocations
 from customhouse.storage.keys import Keys as ApiKeys
 from customhouse.storage.latency import recent_latency
 from customhouse.storage.ledger import CANCEL_CHANNEL, Ledger
+from customhouse.storage.statements import Statements
 from workers.catalog_file import load_catalog
 from workers.database import database_url
 from workers.settings import Settings
@@ -106,7 +107,10 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         live = Live()
         sealer = Sealer(keys)
         contents = Contents(engine)
-        ledger, invocations = Ledger(engine), Invocations(engine)
+        statements = await stack.enter_async_context(
+            Statements(url, size=POOL_SIZE, application_name="customhouse-ledger")
+        )
+        ledger, invocations = Ledger(statements), Invocations(engine)
         content = ContentAccess(contents, sealer)
         suite, pricer = builtin_checks(policy), Pricer(catalog)
         latencies = await _latencies(engine, catalog)

@@ -8,6 +8,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from customhouse.contracts.timing import DRAIN_TIMEOUT
 from workers.compose import Parts
+from workers.inline_executor import InlineExecutor
 from workflows.governed_invocation import GovernedInvocation
 
 SLOTS = 200
@@ -29,6 +30,7 @@ def invocation_worker(parts: Parts) -> Worker:
         workflows=[GovernedInvocation],
         activities=[parts.clear.clear, parts.call.call, parts.record.record],
         workflow_runner=SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner(),
+        workflow_task_executor=None if settings.sandbox else InlineExecutor(max_workers=1),
         tuner=WorkerTuner.create_fixed(
             workflow_slots=SLOTS, activity_slots=SLOTS, local_activity_slots=SLOTS, nexus_slots=1
         ),

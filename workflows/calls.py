@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutType, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 with workflow.unsafe.imports_passed_through():
@@ -64,7 +64,7 @@ class Calls:
                 break
             try:
                 outcome = await self._with_repairs(step)
-            except ActivityError as failure:
+            except FailureError as failure:
                 if is_cancelled_exception(failure):
                     return cancelled(None)
                 failures.append(_recorded(failure, step))
@@ -133,13 +133,10 @@ class Calls:
         else:
             error = InvocationFailed(f"Every deployment that the route allows has failed: {tried}")
         record = error.to_record()
-        if failures and (last := failures[-1]).kind is FailureKind.TERMINAL and last.provider_status is not None:
-            # A request that the provider calls wrong is the caller's to mend: the same status tells them so.
-            record = record.model_copy(update=_callers_fault(last))
         if failures:
-            record = record.model_copy(
-                update={"provider_status": failures[-1].provider_status, "retry_after_s": failures[-1].retry_after_s}
-            )
+            last = failures[-1]
+            told = {"provider_status": last.provider_status, "retry_after_s": last.retry_after_s}
+            record = record.model_copy(update={**told, **_callers_part(last)})
         return Ending(InvocationStatus.FAILED, error=record)
 
 
@@ -157,9 +154,10 @@ def _ending(outcome: AttemptOutcome) -> Ending:
     return Ending(InvocationStatus.COMPLETED, outcome)
 
 
-def _recorded(failure: ActivityError, step: RouteStep) -> ErrorRecord:
+def _recorded(failure: FailureError, step: RouteStep) -> ErrorRecord:
     """What `call` failed with. Its own errors carry their record; Temporal's time-outs are named here."""
-    cause = failure.cause
+    # A regular activity's failure comes wrapped in an ActivityError, a local one's as it is.
+    cause = failure.cause if isinstance(failure, ActivityError) else failure
     if isinstance(cause, ApplicationError) and cause.details:
         return ErrorRecord.model_validate(cause.details[0])
     kind = FailureKind.RETRYABLE
@@ -175,7 +173,10 @@ def _recorded(failure: ActivityError, step: RouteStep) -> ErrorRecord:
     return ErrorRecord(code="attempt_failed", message=f"{step.deployment_id}: {cause}", status=502, kind=kind)
 
 
-def _callers_fault(error: ErrorRecord) -> dict[str, object]:
-    if error.provider_status in (400, 413, 422):
-        return {"status": 400, "code": error.code, "message": error.message, "param": error.param}
+def _callers_part(last: ErrorRecord) -> dict[str, object]:
+    """What the caller can mend gets the status that the provider gave it, so that clients act as they would there."""
+    if last.kind is FailureKind.TERMINAL and last.provider_status in (400, 413, 422):
+        return {"status": 400, "code": last.code, "message": last.message, "param": last.param}
+    if last.kind is FailureKind.RETRYABLE and last.provider_status == 429:
+        return {"status": 429, "code": "rate_limited"}
     return {}

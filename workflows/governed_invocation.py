@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from temporalio.contrib.workflow_streams import WorkflowStream
@@ -66,14 +66,12 @@ class GovernedInvocation:
                 retry_policy=DATABASE_STEP_RETRY,
                 summary="check, limit and route the request",
             )
-        except ActivityError as failure:
-            if is_cancelled_exception(failure):
+        except FailureError as failure:
+            # A local activity's failure is not wrapped in an ActivityError.
+            if is_cancelled_exception(failure) or (isinstance(failure, ApplicationError) and failure.details):
                 raise
-            cause = failure.cause
-            if isinstance(cause, ApplicationError) and cause.type is not None and cause.details:
-                raise cause from failure
             raise ApplicationError(
-                f"The request could not be cleared: {cause}", type=InvocationFailed.code, non_retryable=True
+                f"The request could not be cleared: {failure}", type=InvocationFailed.code, non_retryable=True
             ) from failure
 
     async def _record(self, invocation: InvocationInput, decision: Decision, ending: Ending) -> InvocationResult:

@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError, UnprocessableField
@@ -135,12 +136,31 @@ class EncryptionCodec(PayloadCodec):
             ) from error
 
 
+class SharedPydanticConverter(PydanticPayloadConverter):
+    """The SDK's converter, made once: the SDK asks for a new one several times an activation.
+
+    Each would come with an empty cache of pydantic's type adapters, and filling it costs more than converting.
+    """
+
+    _shared: ClassVar[Self | None] = None
+
+    def __new__(cls) -> Self:
+        if cls._shared is None:
+            cls._shared = super().__new__(cls)
+        return cls._shared
+
+    def __init__(self) -> None:
+        if not self.__dict__:
+            super().__init__()
+
+
 def data_converter(keys: Keys | None) -> DataConverter:
     """Pydantic models as JSON; with keys, encrypted, and so are the messages and stack traces of failures."""
+    converter = replace(pydantic_data_converter, payload_converter_class=SharedPydanticConverter)
     if keys is None:
-        return pydantic_data_converter
+        return converter
     return replace(
-        pydantic_data_converter,
+        converter,
         payload_codec=EncryptionCodec(keys),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
+import psycopg
+from psycopg_pool import PoolTimeout as StatementPoolTimeout
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -110,7 +112,7 @@ def to_json(value: Any) -> bytes:
     """JSON for a `jsonb` column. Its strings cannot hold NUL, which a provider's answer may: U+FFFD stands for it."""
     encoded = orjson.dumps(value, default=_plain)
     if b"\\u0000" in encoded:
-        encoded = orjson.dumps(_without_nul(orjson.loads(encoded)))
+        encoded = orjson.dumps(without_nul(orjson.loads(encoded)))
     return encoded
 
 
@@ -119,19 +121,23 @@ def is_connection_failure(error: BaseException) -> bool:
 
     If it happened at COMMIT the work may have been done already, so work that is tried again must be idempotent.
     """
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | StatementPoolTimeout):
         return True
+    if isinstance(error, psycopg.Error):
+        return (error.sqlstate is None and isinstance(error, psycopg.OperationalError)) or _is_away(error.sqlstate)
     if not isinstance(error, DBAPIError):
         return False
     sqlstate = _sqlstate(error)
     if sqlstate is None:
         # libpq's own failures (refused, reset, closed) bear no SQLSTATE; nor does a broken connection.
         return error.connection_invalidated or type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
-    return sqlstate in _SERVER_AWAY or sqlstate.startswith("08")
+    return _is_away(sqlstate)
 
 
 def is_retryable(error: BaseException) -> bool:
     """A connection failure, or a race that Postgres decided against this transaction."""
+    if isinstance(error, psycopg.Error) and error.sqlstate in _LOST_RACE:
+        return True
     return is_connection_failure(error) or (isinstance(error, DBAPIError) and _sqlstate(error) in _LOST_RACE)
 
 
@@ -173,6 +179,10 @@ def _milliseconds(duration: timedelta) -> int:
     return int(duration.total_seconds() * 1000)
 
 
+def _is_away(sqlstate: str | None) -> bool:
+    return sqlstate is not None and (sqlstate in _SERVER_AWAY or sqlstate.startswith("08"))
+
+
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
@@ -188,11 +198,12 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """The same JSON value with U+FFFD for every NUL."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, list):
-        return [_without_nul(item) for item in value]
+        return [without_nul(item) for item in value]
     if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+        return {without_nul(name): without_nul(item) for name, item in value.items()}
     return value

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from customhouse.storage.statements import statement
 
-ACCEPT = text(
+ACCEPT = statement(
     """
     INSERT INTO invocations (
         id, organization_id, idempotency_key, fingerprint, workflow_id, key_id, agent_id, user_id,
@@ -19,7 +19,7 @@ ACCEPT = text(
     """
 )
 
-CLEAR = text(
+CLEAR = statement(
     """
     INSERT INTO invocations AS i (
         id, organization_id, idempotency_key, fingerprint, workflow_id, key_id, agent_id, user_id,
@@ -67,7 +67,7 @@ _CLOSE_CTES = """
     )
 """
 
-OPEN = text(
+OPEN = statement(
     f"""
     WITH {_CLOSE_CTES}, settled AS (
         SELECT number, answer, outcome FROM attempts
@@ -121,7 +121,7 @@ _SETTLE_CTES = """
     )
 """
 
-SETTLE = text(
+SETTLE = statement(
     f"WITH {_SETTLE_CTES} SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM late) AS late"
 )
 
@@ -175,15 +175,19 @@ _FINISH_END = """
     SELECT coalesce(
         (SELECT result FROM finished),
         (SELECT result FROM invocations WHERE id = :invocation_id AND status NOT IN ('accepted', 'running'))
-    ) AS result, (SELECT count(*) FROM finished) AS finished, (SELECT count(*) FROM told) AS told
+    ) AS result, (SELECT count(*) FROM finished) AS finished, (SELECT count(*) FROM told) AS told, (
+        SELECT count(*) FROM attempts WHERE invocation_id = :invocation_id AND number <> :number AND status = 'started'
+    ) AS left_open
 """
 
-FINISH = text(f"WITH {_FINISH_CTES} {_FINISH_END}")
-SETTLE_AND_FINISH = text(f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}")
+FINISH = statement(f"WITH {_FINISH_CTES} {_FINISH_END}")
+SETTLE_AND_FINISH = statement(f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}")
 
-RESULT = text("SELECT status, result FROM invocations WHERE organization_id = :organization_id AND id = :invocation_id")
+RESULT = statement(
+    "SELECT status, result FROM invocations WHERE organization_id = :organization_id AND id = :invocation_id"
+)
 
-BY_KEY = text(
+BY_KEY = statement(
     """
     SELECT id, fingerprint, status FROM invocations
     WHERE organization_id = :organization_id AND idempotency_key = :idempotency_key
@@ -191,7 +195,7 @@ BY_KEY = text(
 )
 
 # An attempt came to its truth after its invocation had ended (a stalled worker woke up): sum its rows anew.
-RETOTAL = text(
+RETOTAL = statement(
     """
     UPDATE invocations i SET usd_cost = t.usd_cost, tokens_input = t.tokens_input, tokens_output = t.tokens_output,
         result = i.result || jsonb_build_object('attempts', t.attempts, 'usd_cost', t.usd_cost::text)
@@ -204,7 +208,7 @@ RETOTAL = text(
     """
 )
 
-ABANDON = text(
+ABANDON = statement(
     f"""
     WITH {_CLOSE_CTES}, ended AS (
         UPDATE invocations SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now(),

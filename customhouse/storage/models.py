@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.dialects.postgresql import UUID as PgUUID  # noqa: N811 - it is a type
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 MONEY = Numeric(20, 10)
@@ -46,7 +46,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar = {
         UUID: PgUUID(as_uuid=True),
         datetime: DateTime(timezone=True),
         Decimal: MONEY,
@@ -244,7 +244,10 @@ class PromptSimLog(Base):
     """How near a prompt came to an earlier one."""
 
     __tablename__ = "prompt_sim_logs"
-    __table_args__ = (Index("ix_prompt_sim_logs_organization_id_created_at", "organization_id", "created_at"), PARTITIONED)
+    __table_args__ = (
+        Index("ix_prompt_sim_logs_organization_id_created_at", "organization_id", "created_at"),
+        PARTITIONED,
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = created_at(primary_key=True)

@@ -49,7 +49,7 @@ class ChildProcess:
 
     def __init__(self, spec: ProcessSpec, pid_file: Path) -> None:
         self.spec = spec
-        self._pid_file = pid_file
+        self.pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None
         self._log_offset = 0
 
@@ -70,7 +70,7 @@ class ChildProcess:
         spec = self.spec
         arguments = (str(os.getpid()), str(int(spec.orphan_signal)), spec.user or "")
         try:
-            await asyncio.to_thread(end_leftover, self._pid_file, spec.stop_signal)
+            await asyncio.to_thread(end_leftover, self.pid_file, spec.stop_signal)
             rotate(spec.log)
             with spec.log.open("ab") as log:
                 self._log_offset = log.tell()
@@ -79,7 +79,7 @@ class ChildProcess:
                     stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=dict(spec.environ), cwd=spec.cwd,
                     start_new_session=True,  # Ctrl-C must reach the parent alone: it stops the children in order
                 )  # fmt: skip
-            write_pid_file(self._pid_file, self._process.pid)
+            write_pid_file(self.pid_file, self._process.pid)
         except OSError as error:
             raise ConfigurationError(f"{spec.name} cannot be started: {error}") from error
 
@@ -111,7 +111,7 @@ class ChildProcess:
             except TimeoutError:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        self._pid_file.unlink(missing_ok=True)
+        self.pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End it, and all that it started, at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -19,30 +18,17 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """One RE2 pattern, which is linear in the text whatever the pattern."""
-
-    regex: Any
-    group: int
-    """The group that is the finding; 0 for the whole match."""
-
-    def matches(self, text: str) -> Iterator[Match]:
-        for match in self.regex.finditer(text):
-            yield match.span(self.group)
-
-
 class PatternSet:
     """Patterns compiled once. RE2 refuses back-references and look-arounds: what remains cannot be made to blow up."""
 
-    def __init__(self, patterns: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, patterns: Sequence[str]) -> None:
         options = re2.Options()
         options.log_errors = False
         self._set = re2.Set.SearchSet(options)
-        self._patterns = []
-        for source, group in patterns:
+        self._patterns: list[Any] = []
+        for source in patterns:
             self._set.Add(source)
-            self._patterns.append(Pattern(re2.compile(source, options), group))
+            self._patterns.append(re2.compile(source, options))
         self._set.Compile()
 
     def hits(self, text: str) -> Iterable[int]:
@@ -51,4 +37,4 @@ class PatternSet:
 
     def matches(self, index: int, text: str) -> Iterator[Match]:
         """Every match of one pattern, from left to right and without overlap."""
-        return self._patterns[index].matches(text)
+        return (match.span() for match in self._patterns[index].finditer(text))

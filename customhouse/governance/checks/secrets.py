@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import cast
 
@@ -28,7 +28,7 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from customhouse.contracts.governance import Direction, Finding, Severity, Span
 from customhouse.governance.checks.base import MAX_FINDINGS, Passage
-from customhouse.governance.checks.patterns import PatternSet, encodable
+from customhouse.governance.checks.patterns import Match, PatternSet, encodable
 
 DETECTORS: tuple[tuple[str, type[RegexBasedDetector]], ...] = (
     ("aws_access_key", AWSKeyDetector),
@@ -58,7 +58,7 @@ ADDITIONS: tuple[tuple[str, str], ...] = (
     ("github_token", r"github_pat_[A-Za-z0-9_]{82}"),
     ("google_api_key", r"AIza[A-Za-z0-9_\-]{35}"),
     ("huggingface_token", r"\bhf_[A-Za-z]{34}"),
-    ("jwt", r"eyJ[A-Za-z0-9_=\-]+\.[A-Za-z0-9_=\-]+(?:\.[A-Za-z0-9_+/=\-]+)?"),
+    ("jwt", r"eyJ[A-Za-z0-9_=\-]+(?:\.[A-Za-z0-9_+/=\-]+)+"),
     ("npm_token", r"\bnpm_[A-Za-z0-9]{36}"),
     ("openai_key", r"sk-(?:proj|svcacct|admin)-[A-Za-z0-9_\-]{20,}T3BlbkFJ[A-Za-z0-9_\-]{20,}"),
 )
@@ -87,14 +87,14 @@ class SecretsCheck:
     def __init__(self) -> None:
         self._kinds: list[str] = []
         self._exact: list[re.Pattern[str] | None] = []
-        sources: list[tuple[str, int]] = []
+        sources: list[str] = []
         for kind, detector in DETECTORS:
             for original in cast("Iterable[re.Pattern[str]]", detector.denylist):
-                sources.append((_for_re2(original), 0))
+                sources.append(_for_re2(original))
                 self._kinds.append(kind)
                 self._exact.append(original)
         for kind, source in ADDITIONS:
-            sources.append((source, 0))
+            sources.append(source)
             self._kinds.append(kind)
             self._exact.append(None)
         self._patterns = PatternSet(sources)
@@ -107,23 +107,25 @@ class SecretsCheck:
             for start, end in islice(self._matches(index, text), MAX_FINDINGS + 1)
         ]
 
-    def _matches(self, index: int, text: str) -> list[tuple[int, int]]:
+    def _matches(self, index: int, text: str) -> Iterator[Match]:
         kind = self._kinds[index]
         exact = self._exact[index]
-        found: list[tuple[int, int]] = []
+        key_end = 0
         for start, end in self._patterns.matches(index, text):
-            if exact is not None:
+            if kind == "jwt":
+                yield from _tokens(text, start, end)
+            elif exact is None:
+                yield start, end
+            else:
                 # The library's own pattern has the last word, look-arounds included, on the few characters found.
                 match = exact.search(text, start, min(end + 1, len(text)))
                 if match is None or not _is_real(kind, match):
                     continue
                 if kind != "private_key":
-                    found.append(match.span())
-                elif not found or start >= found[-1][1]:
-                    found.append(_whole_private_key(text, *match.span()))
-            elif kind != "jwt" or _is_jwt(text[start:end]):
-                found.append((start, end))
-        return found
+                    yield match.span()
+                elif start >= key_end:
+                    begin, key_end = _whole_private_key(text, *match.span())
+                    yield begin, key_end
 
     @staticmethod
     def _finding(kind: str, path: str, direction: Direction, start: int, end: int) -> Finding:
@@ -147,9 +149,16 @@ def _is_real(kind: str, match: re.Match[str]) -> bool:
     return True
 
 
-def _is_jwt(token: str) -> bool:
-    """Header and payload must be JSON in base64; what follows is the signature, which says nothing."""
-    return bool(JwtTokenDetector.is_formally_valid(".".join(token.split(".")[:2])))
+def _tokens(text: str, start: int, end: int) -> Iterator[Match]:
+    """The JSON Web Tokens among parts joined by dots: a header and a payload that are JSON, and a signature."""
+    parts = text[start:end].split(".")
+    position, taken = start, start
+    for number, part in enumerate(parts[:-1]):
+        head = part.find("eyJ")
+        if head >= 0 and position >= taken and JwtTokenDetector.is_formally_valid(f"{part[head:]}.{parts[number + 1]}"):
+            taken = min(end, position + len(".".join(parts[number : number + 3])))
+            yield position + head, taken
+        position += len(part) + 1
 
 
 def _whole_private_key(text: str, start: int, end: int) -> tuple[int, int]:

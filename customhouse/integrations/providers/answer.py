@@ -39,11 +39,11 @@ class AnswerBuilder:
         open_choices = [str(c.index) for c in self._choices.values() if c.finish_reason is None]
         return f"a finish_reason for choice {', '.join(open_choices)}" if open_choices else None
 
-    def build(self) -> ChatCompletion:
+    def build(self, defaults: Json | None = None) -> ChatCompletion:
+        """The whole answer. `defaults` stand in for what no chunk had, such as an id."""
         choices = [self._choices[index].build() for index in sorted(self._choices)]
-        return ChatCompletion.model_validate(
-            {**self._head, "object": "chat.completion", "choices": choices, "usage": self._usage}
-        )
+        whole = {**(defaults or {}), **self._head, "object": "chat.completion", "choices": choices}
+        return ChatCompletion.model_validate(whole if self._usage is None else {**whole, "usage": self._usage})
 
 
 class _ChoiceBuilder:

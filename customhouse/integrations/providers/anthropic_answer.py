@@ -43,6 +43,7 @@ def completion(message: Json) -> ChatCompletion:
     return ChatCompletion.model_validate(
         {
             "id": message["id"],
+            "object": "chat.completion",
             "created": int(time.time()),
             "model": message["model"],
             "choices": [choice],

@@ -39,7 +39,10 @@ class OpenAIProvider:
                 if builder.lacking:
                     raise exchange.broken(Breakage("broken_stream", f"ended its stream without {builder.lacking}"))
                 await exchange.finish()
-                answer = builder.build()
+                try:
+                    answer = builder.build(_defaults(call))
+                except (TypeError, ValidationError):
+                    raise exchange.broken(_MALFORMED) from None
             else:
                 answer = _whole(await exchange.json(), exchange, call)
         yield Completed(answer)
@@ -80,11 +83,23 @@ def _whole(body: Json, exchange: Exchange, call: ProviderCall) -> ChatCompletion
         if body.get("error"):
             raise exchange.refused(body["error"])
         raise exchange.broken(Breakage("malformed_answer", "answered without any choice"))
-    defaults = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": call.deployment.model}
-    known = {key: value for key, value in body.items() if value is not None}
+    whole = {
+        **_defaults(call),
+        **{key: value for key, value in body.items() if value is not None},
+        "object": "chat.completion",
+    }
+    whole["usage"] = usage_of(body.get("usage"))
     try:
-        return ChatCompletion.model_validate(
-            {**defaults, **known, "object": "chat.completion", "usage": usage_of(body.get("usage"))}
-        )
-    except ValidationError:
+        whole["choices"] = [{"index": index, **choice} for index, choice in enumerate(body["choices"])]
+        return ChatCompletion.model_validate(whole)
+    except (TypeError, ValidationError):
         raise exchange.broken(_MALFORMED) from None  # its text quotes the answer
+
+
+def _defaults(call: ProviderCall) -> Json:
+    """What sloppy servers leave out, and what OpenAI's own client insists on."""
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "created": int(time.time()),
+        "model": call.deployment.name_at_provider,
+    }

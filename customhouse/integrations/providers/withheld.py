@@ -53,7 +53,7 @@ def _without_runs(text: str, prompt: str) -> str:
 
 def _texts(request: ChatRequest) -> Iterator[str]:
     for message in request.messages:
-        yield from _strings(message.content if isinstance(message.content, str) else message.model_dump()["content"])
+        yield from _strings(message.model_dump(include={"content"}))
         yield from _strings([call.get("function") for call in message.tool_calls or []])
 
 

@@ -63,3 +63,15 @@ def make_call() -> MakeCall:
         )
 
     return make
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def provider(
+    request: pytest.FixtureRequest, openai_provider: ChatProvider, anthropic_provider: ChatProvider
+) -> ChatProvider:
+    return openai_provider if request.param == "openai" else anthropic_provider
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)

@@ -1,58 +1,11 @@
-"""Requests of OpenAI's shape as requests of the Messages API, held against the official SDK's types."""
+"""Parameters of OpenAI's shape as those of the Messages API."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from anthropic.types.message_create_params import MessageCreateParams, MessageCreateParamsBase
-from pydantic import TypeAdapter
 
-from customhouse.contracts.catalog import Deployment
-from customhouse.contracts.chat import ChatRequest, Json
-from customhouse.contracts.errors import FailureKind, ProviderError
-from customhouse.integrations.providers.anthropic_request import messages_request
-
-_SDK: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
-_OLDER = {"temperature", "top_p", "top_k"}
-"""Taken by older models; the SDK's types have dropped them."""
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather in a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-
-
-def translate(*, model: str = "claude-sonnet-5", stream: bool = False, limit: int | None = None, **fields: Any) -> Json:
-    asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    deployment = Deployment(model="m", provider="claude", upstream_model=model, max_output_tokens=limit)
-    body = messages_request(ChatRequest.model_validate(asked), deployment, stream=stream)
-    _exhaust(_SDK.validate_python(body))
-    assert body.keys() <= MessageCreateParamsBase.__annotations__.keys() | {"stream"} | _OLDER
-    return body
-
-
-def _exhaust(value: Any) -> None:
-    """pydantic checks the SDK's iterables only as they are read."""
-    if isinstance(value, dict):
-        for item in value.values():
-            _exhaust(item)
-    elif hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
-        for item in value:
-            _exhaust(item)
-
-
-def refused(**fields: Any) -> str | None:
-    with pytest.raises(ProviderError) as caught:
-        translate(**fields)
-    assert caught.value.kind is FailureKind.TERMINAL
-    assert caught.value.param is not None
-    assert caught.value.param in caught.value.message
-    return caught.value.param
+from customhouse.contracts.chat import Json
+from tests.integrations.providers.translating import OLDER, WEATHER, refused, translate
 
 
 class TestBasics:
@@ -91,8 +44,8 @@ class TestBasics:
     )
     def test_sampling_goes_only_to_models_that_take_it(self, model: str, sent: bool) -> None:
         body = translate(model=model, temperature=0.3, top_p=0.9, top_k=5)
-        assert {key: body.get(key) for key in _OLDER} == (
-            {"temperature": 0.3, "top_p": 0.9, "top_k": 5} if sent else dict.fromkeys(_OLDER)
+        assert {key: body.get(key) for key in OLDER} == (
+            {"temperature": 0.3, "top_p": 0.9, "top_k": 5} if sent else dict.fromkeys(OLDER)
         )
 
     def test_temperature_is_capped(self) -> None:
@@ -145,14 +98,14 @@ class TestTools:
             {
                 "name": "weather",
                 "description": "The weather in a city.",
-                "input_schema": WEATHER["function"]["parameters"],  # type: ignore[index]
+                "input_schema": WEATHER["function"]["parameters"],
             },
             {"name": "now", "input_schema": {"type": "object", "properties": {}}},
         ]
         assert "tool_choice" not in body
 
     def test_a_strict_tool_has_a_supported_schema(self) -> None:
-        function = {**WEATHER["function"], "strict": True}  # type: ignore[dict-item]
+        function = {**WEATHER["function"], "strict": True}
         tool = translate(tools=[{"type": "function", "function": function}])["tools"][0]
         assert tool["strict"] is True
         assert tool["input_schema"]["additionalProperties"] is False
@@ -215,119 +168,3 @@ class TestFormats:
         body = translate(response_format={"type": "json_object"})
         assert "JSON object" in body["system"][0]["text"]
         assert translate(response_format={"type": "text"}) == translate()
-
-
-class TestConversation:
-    def test_a_whole_one(self) -> None:
-        call = {"id": "call:1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
-        other = {"id": "call_2", "type": "function", "function": {"name": "now", "arguments": ""}}
-        body = translate(
-            messages=[
-                {"role": "system", "content": "Be brief."},
-                {"role": "user", "content": "Weather in Rome?"},
-                {"role": "assistant", "content": None, "tool_calls": [call, other]},
-                {"role": "tool", "tool_call_id": "call:1", "content": "Sunny"},
-                {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "Noon"}]},
-                {"role": "developer", "content": [{"type": "text", "text": "Be kind."}]},
-                {"role": "user", "content": "And?", "name": "jane"},
-                {"role": "assistant", "content": [{"type": "refusal", "refusal": "No. "}]},
-            ],
-            tools=[WEATHER],
-        )
-        assert body["system"] == [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]
-        assert body["messages"] == [
-            {"role": "user", "content": [{"type": "text", "text": "Weather in Rome?"}]},
-            {
-                "role": "assistant",
-                "content": [
-                    {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Rome"}},
-                    {"type": "tool_use", "id": "call_2", "name": "now", "input": {}},
-                ],
-            },
-            {
-                "role": "user",
-                "content": [
-                    {"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": "Sunny"}]},
-                    {"type": "tool_result", "tool_use_id": "call_2", "content": [{"type": "text", "text": "Noon"}]},
-                    {"type": "text", "text": "And?"},
-                ],
-            },
-            {"role": "assistant", "content": [{"type": "text", "text": "No."}]},
-        ]
-
-    def test_images_and_files(self) -> None:
-        parts = [
-            {"type": "text", "text": "Look:"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}},
-            {"type": "image_url", "image_url": {"url": "https://example.com/a.jpg"}},
-            {"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}},
-        ]
-        assert translate(messages=[{"role": "user", "content": parts}])["messages"][0]["content"][1:] == [
-            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
-            {"type": "image", "source": {"type": "url", "url": "https://example.com/a.jpg"}},
-            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}},
-        ]
-
-    def test_thinking_goes_back_first(self) -> None:
-        thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
-        turns = translate(
-            messages=[
-                {"role": "user", "content": "Hi"},
-                {"role": "assistant", "content": "Yes", "thinking_blocks": [thought]},
-                {"role": "user", "content": "Go on"},
-            ]
-        )["messages"]
-        assert turns[1]["content"] == [thought, {"type": "text", "text": "Yes"}]
-
-    def test_cache_control_is_kept(self) -> None:
-        mark = {"type": "ephemeral"}
-        body = translate(
-            messages=[
-                {"role": "system", "content": [{"type": "text", "text": "Long.", "cache_control": mark}]},
-                {"role": "user", "content": "Hi", "cache_control": mark},
-            ],
-            tools=[{**WEATHER, "cache_control": mark}],
-        )
-        assert body["system"][0]["cache_control"] == mark
-        assert body["messages"][0]["content"][0]["cache_control"] == mark
-        assert body["tools"][0]["cache_control"] == mark
-
-    def test_empty_texts_are_left_out(self) -> None:
-        body = translate(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}])
-        assert len(body["messages"]) == 1
-
-    @pytest.mark.parametrize(
-        ("message", "param"),
-        [
-            ({"role": "system", "content": "Alone."}, "messages"),
-            ({"role": "user", "content": ""}, "messages"),
-            ({"role": "function", "content": "x", "name": "f"}, "messages.0.role"),
-            ({"role": "assistant", "content": None, "function_call": {"name": "f"}}, "messages.0.function_call"),
-            ({"role": "tool", "content": "x"}, "messages.0"),
-            ({"role": "assistant", "content": "x", "thinking_blocks": "x"}, "messages.0.thinking_blocks"),
-        ],
-    )
-    def test_refused_messages(self, message: Json, param: str) -> None:
-        assert refused(messages=[message]) == param
-
-    @pytest.mark.parametrize(
-        ("part", "param"),
-        [
-            ({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}, "messages.0.content.0"),
-            ({"type": "image_url", "image_url": {"url": "ftp://x"}}, "messages.0.content.0.image_url"),
-            (
-                {"type": "image_url", "image_url": {"url": "data:text/plain;base64,aGk="}},
-                "messages.0.content.0.image_url",
-            ),
-            ({"type": "image_url"}, "messages.0.content.0.image_url"),
-            ({"type": "file", "file": {"file_id": "file-1"}}, "messages.0.content.0.file.file_data"),
-        ],
-    )
-    def test_refused_parts(self, part: Json, param: str) -> None:
-        assert refused(messages=[{"role": "user", "content": [part]}]) == param
-
-    @pytest.mark.parametrize("arguments", ["{", "[]", "1"])
-    def test_arguments_must_be_an_object(self, arguments: str) -> None:
-        call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
-        param = refused(messages=[{"role": "assistant", "content": None, "tool_calls": [call]}])
-        assert param == "messages.0.tool_calls.0.function.arguments"

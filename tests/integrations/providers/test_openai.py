@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from customhouse.contracts.catalog import Provider
-from customhouse.integrations.providers.base import ChatProvider, Delta
+from customhouse.integrations.providers.base import ChatProvider, Completed, Delta
 from customhouse.integrations.providers.openai import OpenAIProvider, _body
 from tests.integrations.providers import wire_openai as wire
 from tests.integrations.providers.calling import answer_of, failure_of, texts
@@ -109,7 +109,8 @@ class TestWhole:
     async def test_fills_in_what_sloppy_servers_leave_out(
         self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall
     ) -> None:
-        upstream.answers({"choices": wire.whole()["choices"]})
+        message = {"role": "assistant", "content": "Hi"}
+        upstream.answers({"choices": [{"message": message, "finish_reason": "stop"}]})
         _, answer = await answer_of(openai_provider, make_call())
         assert answer.id.startswith("chatcmpl-")
         assert answer.choices[0].finish_reason == "stop"
@@ -128,6 +129,15 @@ class TestStream:
         assert answer.usage is not None
         assert answer.usage.total_tokens == 16
         assert (answer.id, answer.model) == ("chatcmpl-1", "upstream-model-2026-01-01")
+
+    async def test_fills_in_what_sloppy_servers_leave_out(
+        self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall
+    ) -> None:
+        choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
+        upstream.streams(sse({"choices": [choice]}, "[DONE]"))
+        events = [event async for event in openai_provider.call(make_call(stream=True))]
+        assert isinstance(events[-1], Completed)
+        assert events[-1].answer.model == "upstream-model"
 
     async def test_bytes_may_arrive_in_any_pieces(
         self, upstream: Upstream, openai_provider: ChatProvider, make_call: MakeCall

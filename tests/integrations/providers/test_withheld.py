@@ -38,7 +38,7 @@ def test_parts_and_tool_calls() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"city": "Samarkand"}'}}
     asked = request(
         {"role": "user", "content": [{"type": "text", "text": "The colour is mauve"}]},
-        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "tool_calls": [call]},
     )
     assert withhold(said, secret=None, request=asked) == "Part '[prompt]' and call '[prompt]' are bad."
 

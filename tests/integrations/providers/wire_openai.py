@@ -30,7 +30,7 @@ def whole(**changes: Any) -> Json:
     }
 
 
-def chunk(delta: Json | None = None, finish: str | None = None, *, index: int = 0, **changes: Any) -> Json:
+def chunk(delta: Json | None = None, finish: str | None = None, *, index: object = 0, **changes: Any) -> Json:
     choice = {"index": index, "delta": delta or {}, "logprobs": None, "finish_reason": finish}
     return {
         "id": "chatcmpl-1",

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from workers.embedded.process import ChildProcess, ProcessSpec
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-)
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
+PARENT = f"import subprocess; subprocess.Popen(['sleep', '600']); {SLEEPER}"
 CRASHER = "import sys; print('no such table: dreams', flush=True); sys.exit(3)"
 
 
@@ -53,3 +54,11 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within 10 s: {what}"
         await asyncio.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    """Has the process ended, whether or not its parent has taken notice?"""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -31,7 +31,8 @@ def test_what_settings_leave_open_comes_from_the_running_stack(tmp_path: Path, r
     assert stat.S_IMODE((run / "connections.json").stat().st_mode) == 0o600
 
 
-def test_settings_win(tmp_path: Path, run: Path) -> None:
+@pytest.mark.usefixtures("run")
+def test_settings_win(tmp_path: Path) -> None:
     settings = attach(load_settings(data_dir=tmp_path, database_url="postgresql://elsewhere/x"))
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://elsewhere/x"
