@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -89,7 +91,9 @@ class CallActivity:
                 await self.ledger.settle(call.invocation, outcome)
             outcome = outcome.model_copy(update={"settled": True})
         if outcome.status is AttemptStatus.FAILED and outcome.error is not None:
-            raise as_failure(outcome.error)
+            invocation = call.invocation
+            left_s = invocation.accepted_at + invocation.deadline_s - time.time()
+            raise as_failure(outcome.error, left=timedelta(seconds=left_s))
         return outcome
 
     def _deployment(self, call: CallInput) -> Deployment:

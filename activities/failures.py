@@ -35,19 +35,22 @@ def database_step() -> Iterator[None]:
         ) from error
 
 
-def as_failure(record: ErrorRecord, error: CustomhouseError | None = None) -> ApplicationError:
+def as_failure(
+    record: ErrorRecord, error: CustomhouseError | None = None, *, left: timedelta = timedelta.max
+) -> ApplicationError:
     """The failure that Temporal sees. Only `retryable` is tried again on the same deployment, after its Retry-After.
 
-    A provider that asks for a longer pause than we grant is left for the next deployment of the route.
+    A provider that asks for a longer pause than we grant, or than is `left` of the invocation's deadline, is left for
+    the next deployment of the route.
     """
-    pause = None if record.retry_after_s is None else timedelta(seconds=record.retry_after_s)
-    retryable = record.kind is FailureKind.RETRYABLE and (pause is None or pause <= LONGEST_RETRY_AFTER)
+    pause = timedelta(seconds=record.retry_after_s or 0)
+    retryable = record.kind is FailureKind.RETRYABLE and pause <= LONGEST_RETRY_AFTER and pause < left
     return ApplicationError(
         error.message if error is not None else record.message,
         record.model_dump(mode="json"),
         type=record.code,
         non_retryable=not retryable,
-        next_retry_delay=pause if retryable else None,
+        next_retry_delay=pause if retryable and record.retry_after_s is not None else None,
         category=ApplicationErrorCategory.BENIGN,  # it has a row; a stack trace in the log would tell nothing more
     )
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.answers import Manner, streamed_answer, whole_answer
 from api.bodies import parse_json_object, read_body, validate
-from api.callers import CallOptions, caller_of, read_options, split_metadata
+from api.callers import CallOptions, Metadata, caller_of, read_options, split_metadata
 from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, openai_errors
 from api.invoker import Ask
@@ -43,12 +43,18 @@ def parse_chat(data: Json, request: Request, doors: Doors) -> tuple[ChatRequest,
     chat = validate(ChatRequest, data)
     metadata = split_metadata(chat.metadata)
     options = read_options(request.headers, metadata.options)
-    if metadata.options:
-        chat = chat.model_copy(update={"metadata": metadata.labels or None})
-        if not metadata.labels:
-            chat.model_fields_set.discard("metadata")
     require_known_model(doors, chat.model)
-    return chat, options, metadata.labels
+    return without_options(chat, metadata), options, metadata.labels
+
+
+def without_options(chat: ChatRequest, metadata: Metadata) -> ChatRequest:
+    """The request without what is ours in its metadata: the same, through whichever door it came."""
+    if not metadata.options:
+        return chat
+    chat = chat.model_copy(update={"metadata": metadata.labels or None})
+    if not metadata.labels:
+        chat.model_fields_set.discard("metadata")
+    return chat
 
 
 def require_known_model(doors: Doors, model: str) -> None:

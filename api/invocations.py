@@ -16,7 +16,7 @@ from api import headers
 from api.answers import Manner, ended_as, read_answer, streamed_answer
 from api.bodies import parse_json_object, read_body, validate
 from api.callers import CallOptions, read_options, split_metadata
-from api.chat import ask_for, require_known_model
+from api.chat import ask_for, require_known_model, without_options
 from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, problems
 from api.invoker import Running
@@ -109,7 +109,7 @@ async def create(request: Request, doors: TheDoors, principal: Member) -> Respon
     metadata = split_metadata(asked.request.metadata)
     named = asked.model_dump(include=set(CallOptions.model_fields), exclude_none=True)
     options = read_options(request.headers, {**metadata.options, **named})
-    chat = asked.request.model_copy(update={"metadata": metadata.labels or None})
+    chat = without_options(asked.request, metadata)
     require_known_model(doors, chat.model)
     ask = ask_for(chat, principal, options, received_at=received_at, size_bytes=len(body), labels=metadata.labels)
     async with doors.invoker.run(ask, traceparent=request.headers.get("traceparent")) as running:

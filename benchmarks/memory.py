@@ -1,6 +1,6 @@
 """Whether memory is flat: `python -m benchmarks.memory`.
 
-Prints the resident memory of the process with API and worker every 500 of 5,000 invocations, a quarter of them streamed.
+Prints the resident memory of the process with API and worker every 500 of 5,000 invocations, one in four streamed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ STREAMED_SHARE = 4
 CONCURRENCY = 8
 BLOCK_SECONDS = 120.0
 
-FLAT_OVER = 2000
-"""Invocations at the end over which memory must not grow by more than GROWTH_LIMIT."""
+TAIL = 0.4
+"""Share of the invocations, at the end, over which memory must grow by less than GROWTH_LIMIT: the last 2,000."""
 GROWTH_LIMIT = 0.05
 
 
@@ -38,11 +38,10 @@ async def main(invocations: int, step: int, *, printer: Console) -> int:
         provider_url = await opened.enter_async_context(running_provider(folder))
         stack = await opened.enter_async_context(running_stack(folder, provider_url))
         app = stack.parts()["app"]
-        arms = [
-            Arm(manner, await opened.enter_async_context(LoadProcess("benchmarks.http_load", *arguments)), {})
-            for manner in ("whole", "stream")
-            for arguments in [(stack.base_url, API_KEY, MODEL, manner)]
-        ]
+        arms = []
+        for manner in ("whole", "stream"):
+            load = LoadProcess("benchmarks.http_load", stack.base_url, API_KEY, MODEL, manner)
+            arms.append(Arm(manner, await opened.enter_async_context(load), {}))
         streamed = step // STREAMED_SHARE
         readings.append(rss_mib(app))
         printer.print(f"{0:>6} invocations: {readings[-1]:7.1f} MiB")
@@ -55,18 +54,16 @@ async def main(invocations: int, step: int, *, printer: Console) -> int:
                 return 1
             readings.append(rss_mib(app))
             printer.print(f"{done:>6} invocations: {readings[-1]:7.1f} MiB")
-    tail = readings[-(FLAT_OVER // step) - 1 :]
-    bar = Bar(f"growth over the last {FLAT_OVER}", growth(tail) * 100, GROWTH_LIMIT * 100, "below", "%")
-    report.finish(
-        "memory", printer, {"rss_mib": dict(zip(range(0, invocations + 1, step), readings, strict=True))}, [bar]
-    )
+    tail = round(invocations * TAIL)
+    grown = growth(readings[-(tail // step) - 1 :])
+    bar = Bar(f"growth over the last {tail}", grown * 100, GROWTH_LIMIT * 100, "below", "%")
+    by_invocations = dict(zip(range(0, invocations + 1, step), readings, strict=True))
+    report.finish("memory", printer, {"rss_mib": by_invocations}, [bar])
     return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory", description="Whether the app's memory is flat."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Is the app's memory flat?")
     parser.add_argument("--quick", action="store_true", help="a tenth: shows that it works, proves nothing")
     options = parser.parse_args()
     size, each = (INVOCATIONS // 10, STEP // 10) if options.quick else (INVOCATIONS, STEP)

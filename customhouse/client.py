@@ -235,9 +235,11 @@ def _as_ours(failure: WorkflowFailureError) -> CustomhouseError:
     if isinstance(cause, CancelledError):
         return InvocationCancelled("The invocation was cancelled.")
     if isinstance(cause, ApplicationError) and cause.details:
-        result = InvocationResult.model_validate(cause.details[0])
+        details = cause.details[0]
+        if "invocation_id" not in details:  # it was refused before there was an invocation
+            return from_record(ErrorRecord.model_validate(details))
         try:
-            raise_unless_completed(result)
+            raise_unless_completed(InvocationResult.model_validate(details))
         except CustomhouseError as error:
             return error
     return InvocationFailed(f"The invocation's workflow failed: {cause}")

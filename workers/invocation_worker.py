@@ -6,7 +6,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerTuner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from customhouse.contracts.timing import DRAIN_TIMEOUT
+from customhouse.contracts.timing import CALL_HEARTBEAT, DRAIN_TIMEOUT
 from workers.compose import Parts
 from workers.inline_executor import InlineExecutor
 from workflows.governed_invocation import GovernedInvocation
@@ -37,6 +37,8 @@ def invocation_worker(parts: Parts) -> Worker:
         max_cached_workflows=CACHED_WORKFLOWS,
         max_concurrent_workflow_task_polls=POLLERS,
         max_concurrent_activity_task_polls=POLLERS,
+        # By itself the SDK would pass on a beat only every 4 s, and cancels come back with a beat.
+        max_heartbeat_throttle_interval=CALL_HEARTBEAT,
         graceful_shutdown_timeout=DRAIN_TIMEOUT,
     )
 
@@ -49,5 +51,7 @@ def queue_worker(client: Client, queue: str, parts: Parts) -> Worker:
         activities=[parts.call.call],
         tuner=WorkerTuner.create_fixed(workflow_slots=1, activity_slots=SLOTS, local_activity_slots=1, nexus_slots=1),
         max_concurrent_activity_task_polls=POLLERS,
+        # By itself the SDK would pass on a beat only every 4 s, and cancels come back with a beat.
+        max_heartbeat_throttle_interval=CALL_HEARTBEAT,
         graceful_shutdown_timeout=DRAIN_TIMEOUT,
     )

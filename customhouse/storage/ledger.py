@@ -204,7 +204,7 @@ class Ledger:
         settles = outcome is not None and not outcome.settled
         row = await self._statements.one(sql.SETTLE_AND_FINISH if settles else sql.FINISH, parameters)
         if row.left_open:  # its worker died and nobody took the call up again, or it goes on unheard
-            await self._one(sql.CLOSE, {"invocation_id": invocation.invocation_id, **_closing()})
+            await self._statements.run(sql.CLOSE, {"invocation_id": invocation.invocation_id, **_closing()})
         if row.left_open or (settles and not row.finished):
             await self._retotal(invocation.invocation_id)
         if row.result is None:  # another transaction ended it while this one waited for the row's lock
@@ -238,3 +238,12 @@ class Ledger:
 
     async def _retotal(self, invocation_id: UUID) -> None:
         await self._statements.run(sql.RETOTAL, {"invocation_id": invocation_id})
+
+
+def _closing() -> dict[str, Any]:
+    """For the attempt, at most one, that a crash has left open."""
+    return {
+        "unknown_error": _UNKNOWN.model_dump_json(),
+        "closing_cost_id": new_id(),
+        "closing_event_id": new_id(),
+    }

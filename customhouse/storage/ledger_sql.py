@@ -122,7 +122,11 @@ _SETTLE_CTES = """
 """
 
 SETTLE = statement(
-    f"WITH {_SETTLE_CTES} SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM late) AS late"
+    f"""
+    WITH {_SETTLE_CTES}
+    SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM late) AS late,
+        (SELECT finished_at IS NOT NULL FROM invocations WHERE id = :invocation_id) AS has_ended
+    """
 )
 
 _FINISH_CTES = """
@@ -182,6 +186,8 @@ _FINISH_END = """
 
 FINISH = statement(f"WITH {_FINISH_CTES} {_FINISH_END}")
 SETTLE_AND_FINISH = statement(f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}")
+
+CLOSE = statement(f"WITH {_CLOSE_CTES} SELECT count(*) FROM closed")
 
 RESULT = statement(
     "SELECT status, result FROM invocations WHERE organization_id = :organization_id AND id = :invocation_id"

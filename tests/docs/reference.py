@@ -1,6 +1,6 @@
 """The reference tables of docs/configuration.md, as the code has them.
 
-    python -m tests.docs.reference     prints the table of settings, to paste after a change
+python -m tests.docs.reference     prints the table of settings, to paste after a change
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from customhouse.contracts.errors import ErrorRecord, IdempotencyMismatch
@@ -18,6 +19,7 @@ from customhouse.contracts.invocation import AttemptStatus, InvocationInput, Inv
 from customhouse.governance.journal import Event
 from customhouse.storage.bus import Bus
 from customhouse.storage.ledger import RECORDED_CHANNEL, Ledger
+from customhouse.storage.statements import Statements
 from tests.storage.ledger_cases import (
     ESTIMATE,
     a_decision,
@@ -30,8 +32,9 @@ from tests.storage.ledger_cases import (
 
 
 @pytest.fixture
-def ledger(engine: AsyncEngine) -> Ledger:
-    return Ledger(engine)
+async def ledger(storage_url: str) -> AsyncIterator[Ledger]:
+    async with Statements(storage_url, size=5, application_name="customhouse-test") as statements:
+        yield Ledger(statements)
 
 
 class Rows:
@@ -108,7 +111,7 @@ class TestClear:
 
     async def test_an_unknown_organization(self, ledger: Ledger) -> None:
         invocation = an_invocation(uuid4())
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ForeignKeyViolation):
             await ledger.clear(invocation, "w", a_decision(invocation), None)
 
 

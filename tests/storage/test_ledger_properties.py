@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -13,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.invocation import AttemptStatus, InvocationStatus
 from customhouse.storage.ledger import Ledger
+from customhouse.storage.statements import Statements
 from tests.storage.ledger_cases import a_record, an_outcome, cleared, opened
 
 _SETTLED = [AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELLED]
@@ -48,15 +52,22 @@ _AGREE = text(
 )
 
 
+@pytest.fixture(scope="module")
+async def ledger(storage_url: str) -> AsyncIterator[Ledger]:
+    async with Statements(storage_url, size=2, application_name="customhouse-test") as statements:
+        yield Ledger(statements)
+
+
 @settings(
-    max_examples=60,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS)
-async def test_totals_agree(engine: AsyncEngine, organization: UUID, steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    ledger = Ledger(engine)
+async def test_totals_agree(
+    engine: AsyncEngine, ledger: Ledger, organization: UUID, steps: list[tuple[Any, ...]]
+) -> None:
     invocation, decision = await cleared(ledger, organization)
     made = 0
     for step in steps:

@@ -38,8 +38,8 @@ class DataDir:
             self._take_lock()
         except OSError as error:
             raise ConfigurationError(
-                f"The data folder {self.path} cannot be used: {error.strerror}. Mend it, or set CUSTOMHOUSE_DATA_DIR "
-                "to a folder that you may write to."
+                f"The data folder {self.path} cannot be used: {error.strerror}: {error.filename}. "
+                "Mend it, or set CUSTOMHOUSE_DATA_DIR to a folder that you may write to."
             ) from error
         return self
 

@@ -45,7 +45,13 @@ def hand_over(user: str, binaries: Path, owned: tuple[Path, ...]) -> None:
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--shell", "/usr/sbin/nologin", user], check=True, capture_output=True)
+        command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", user]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ConfigurationError(
+                f"Postgres does not run as root, and its user {user} cannot be made: {done.stderr.strip()}. "
+                "Start as another user."
+            ) from None
         entry = pwd.getpwnam(user)
     for folder in (binaries, *owned):
         for above in folder.resolve().parents:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from customhouse.contracts.errors import ConfigurationError
+from customhouse.contracts.errors import ConfigurationError, NotReady
 from workers.embedded.leftovers import end_processes
 from workers.embedded.pgserver import MAJOR_VERSION, bin_folder, hand_over, run_as, server_user
 from workers.embedded.process import ChildProcess, ProcessSpec
@@ -91,7 +91,13 @@ class Postgres:
         await asyncio.to_thread(self._prepare_folders)
         await asyncio.to_thread(self._end_leftovers)
         await self.process.start()
-        await self.process.wait_ready(self.answers, START_TIMEOUT_S)
+        try:
+            await self.process.wait_ready(self.answers, START_TIMEOUT_S)
+        except NotReady as error:
+            error.message += (
+                f" If files are damaged: restore {self._data} from a backup, or move it away to begin anew."
+            )
+            raise
 
     async def answers(self) -> bool:
         try:

@@ -56,13 +56,8 @@ class MigratedPostgres(Postgres):
 class EmbeddedStack:
     """Postgres, Temporal and the local model, and the app that stands on them."""
 
-    def __init__(
-        self, settings: Settings, data: DataDir, admin_key: str, environ: Mapping[str, str], app: str = "workers.app"
-    ) -> None:
-        """Raises ConfigurationError if something that it needs is not installed.
-
-        `app`: the module that serves the API and works on invocations.
-        """
+    def __init__(self, settings: Settings, data: DataDir, admin_key: str, environ: Mapping[str, str]) -> None:
+        """Raises ConfigurationError if something that it needs is not installed."""
         self.admin_key = admin_key
         self.data_dir = data.path
         self.run = data.run
@@ -98,7 +93,7 @@ class EmbeddedStack:
         """Settings, by name, with which a process reaches this stack."""
         self._app = PythonChild(
             "Customhouse",
-            app,
+            "workers.app",
             run=run,
             logs=logs,
             environ={

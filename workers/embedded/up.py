@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from customhouse.contracts.errors import CustomhouseError
+from customhouse.contracts.errors import ConfigurationError, CustomhouseError
 from workers.catalog_file import load_catalog
 from workers.embedded.attach import publish, withdraw
 from workers.embedded.data_dir import DataDir
@@ -27,25 +27,26 @@ from workers.settings import Settings, variable
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def up(settings: Settings, console: Console, *, app: str = "workers.app") -> None:
+async def up(settings: Settings, console: Console) -> None:
     """Start everything, keep it alive until a signal comes, stop everything.
 
-    `app`: the module that serves the API and works on invocations.
     Raises ConfigurationError for what has to be mended first, NotReady if a part cannot be kept alive.
     """
     with DataDir(settings.data_dir) as data:
         for ignored in ("database_url", "temporal_address"):
             if getattr(settings, ignored) is not None:
                 _say(console, f"{variable(ignored)} is ignored: `up` brings its own. See `customhouse api`.")
-        admin_key = settings.admin_key.get_secret_value() if settings.admin_key else data.admin_key()
         load_catalog(settings.catalog, {variable("model_port"): "1", **os.environ})  # a bad one is told at once
         try:
+            admin_key = settings.admin_key.get_secret_value() if settings.admin_key else data.admin_key()
             # First, so that the ports that they hold are free for us.
             await asyncio.to_thread(end_leftovers, data.run)
-            stack = EmbeddedStack(settings, data, admin_key, os.environ, app)
+            stack = EmbeddedStack(settings, data, admin_key, os.environ)
             for port, host, setting in stack.listeners:
                 require_free(port, host, variable(setting))
             await _run(stack, console)
+        except OSError as error:
+            raise ConfigurationError(f"The data folder {data.path} cannot be used: {error}. Mend it.") from error
         except CustomhouseError as error:
             if data.is_full():
                 error.message += f" The disk of {data.path} is full: free some space, and start again."

@@ -1,0 +1,196 @@
+"""Each activity run again, as after a crash: nothing is called, decided, charged or recorded twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from customhouse.client import invocation_input
+from customhouse.contracts.chat import ChatRequest
+from customhouse.contracts.governance import Verdict
+from customhouse.contracts.invocation import (
+    AttemptStatus,
+    CallInput,
+    Caller,
+    Decision,
+    InvocationInput,
+    InvocationStatus,
+    RecordInput,
+)
+from customhouse.governance.checks.registry import builtin_checks
+from customhouse.governance.policy import builtin_policy
+from tests.doubles.house import CALL_USD, Tenant
+from tests.doubles.provider import ProviderDouble, failure, whole
+
+REQUEST = ChatRequest.model_validate({"model": "solo", "messages": [{"role": "user", "content": "Say hello."}]})
+
+
+class Steps:
+    """The activities of one invocation, as its workflow would run them."""
+
+    def __init__(self, tenant: Tenant, *, local: bool) -> None:
+        self.parts = tenant.house.parts
+        self.invocation: InvocationInput = invocation_input(REQUEST, Caller(organization_id=tenant.organization_id))
+        self._environment = ActivityEnvironment()
+        self._environment.info = replace(self._environment.info, is_local=local)
+
+    async def clear(self) -> Decision:
+        return await self._environment.run(self.parts.clear.clear, self.invocation)
+
+    def call_input(self, decision: Decision, after_attempt: int = 0) -> CallInput:
+        return CallInput(
+            invocation=self.invocation,
+            step=decision.route[0],
+            policy_version=decision.policy_version,
+            prompt_tokens=decision.prompt_tokens,
+            after_attempt=after_attempt,
+            timeout_s=30,
+        )
+
+    async def call(self, decision: Decision, after_attempt: int = 0):
+        return await self._environment.run(self.parts.call.call, self.call_input(decision, after_attempt))
+
+    async def record(self, decision: Decision, outcome):
+        ending = RecordInput(
+            invocation=self.invocation, decision=decision, outcome=outcome, status=InvocationStatus.COMPLETED
+        )
+        return await self._environment.run(self.parts.record.record, ending)
+
+
+@pytest.fixture(params=[True, False], ids=["local", "regular"])
+def steps(request: pytest.FixtureRequest, tenant: Tenant) -> Steps:
+    return Steps(tenant, local=request.param)
+
+
+async def attempts(tenant: Tenant) -> list[tuple[int, str]]:
+    rows = await tenant.rows(
+        "SELECT number, status FROM attempts WHERE organization_id = :organization_id ORDER BY number"
+    )
+    return [(row["number"], row["status"]) for row in rows]
+
+
+async def test_the_decision_stands_under_a_new_policy(tenant: Tenant, steps: Steps) -> None:
+    decision = await steps.clear()
+    harsher = builtin_policy(pii=Verdict.BLOCK)
+    changed = replace(steps.parts.clear, policy=harsher, suite=builtin_checks(harsher))
+    again = await ActivityEnvironment().run(changed.clear, steps.invocation)
+    assert again.policy_version == decision.policy_version == "builtin-1"
+    assert len(await tenant.invocations()) == 1
+
+
+async def test_a_row_is_started_before_the_provider_is_called(
+    tenant: Tenant, provider: ProviderDouble, steps: Steps
+) -> None:
+    seen: list[tuple[int, str]] = []
+
+    async def look(request, call):
+        seen.extend(await attempts(tenant))
+        return await whole()(request, call)
+
+    provider.will(look)
+    await steps.call(await steps.clear())
+    assert seen == [(1, "started")]
+
+
+async def test_a_settled_answer_is_returned_without_a_call(tenant: Tenant, provider: ProviderDouble) -> None:
+    steps = Steps(tenant, local=False)
+    decision = await steps.clear()
+    outcome = await steps.call(decision)
+    again = await steps.call(decision)
+    assert again.answer == outcome.answer
+    assert (again.number, again.settled) == (1, True)
+    assert len(provider.calls) == 1
+    result = await steps.record(decision, again)
+    assert result.usd_cost == Decimal(CALL_USD)
+    assert len(await tenant.costs()) == 1
+
+
+async def test_a_crash_amid_a_call_is_charged_with_an_estimate(
+    tenant: Tenant, provider: ProviderDouble, steps: Steps
+) -> None:
+    decision = await steps.clear()
+    await steps.parts.ledger.open_attempt(
+        steps.invocation,
+        decision.route[0],
+        after_attempt=0,
+        tokens_input_estimate=decision.prompt_tokens,
+        usd_cost_estimate=Decimal("0.01"),
+    )
+    outcome = await steps.call(decision)
+    assert (outcome.number, outcome.status) == (2, AttemptStatus.SUCCEEDED)
+    assert len(provider.calls) == 1
+    result = await steps.record(decision, outcome)
+    assert await attempts(tenant) == [(1, "unknown"), (2, "succeeded")]
+    first, second = await tenant.costs()
+    assert (first["attempt_status"], first["usage_estimated"], first["usd_cost"]) == ("unknown", True, Decimal("0.01"))
+    assert second["usd_cost"] == Decimal(CALL_USD)
+    assert await tenant.events() == ["attempt_unknown"]
+    assert result.usd_cost == Decimal("0.01") + Decimal(CALL_USD)
+    assert result.attempts == 2
+
+
+async def test_a_crash_after_a_local_answer_asks_again_and_charges_both(
+    tenant: Tenant, provider: ProviderDouble
+) -> None:
+    steps = Steps(tenant, local=True)
+    decision = await steps.clear()
+    await steps.call(decision)  # the process dies before `record`
+    outcome = await steps.call(decision)
+    await steps.record(decision, outcome)
+    assert await attempts(tenant) == [(1, "unknown"), (2, "succeeded")]
+    assert len(provider.calls) == len(await tenant.costs()) == 2
+
+
+async def test_a_late_truth_corrects_the_estimate(tenant: Tenant) -> None:
+    steps = Steps(tenant, local=True)
+    decision = await steps.clear()
+    stalled = await steps.call(decision)
+    outcome = await steps.call(decision)
+    await steps.record(decision, outcome)
+    await steps.parts.ledger.settle(steps.invocation, stalled)
+    costs = await tenant.costs()
+    assert [cost["usd_cost"] for cost in costs] == [Decimal(CALL_USD)] * 2
+    (row,) = await tenant.invocations()
+    assert row["usd_cost"] == 2 * Decimal(CALL_USD)
+
+
+async def test_recording_twice_leaves_one_set_of_rows(tenant: Tenant, steps: Steps) -> None:
+    decision = await steps.clear()
+    outcome = await steps.call(decision)
+    first = await steps.record(decision, outcome)
+    assert await steps.record(decision, outcome) == first
+    assert len(await tenant.costs()) == 1
+    spans = await tenant.rows("SELECT name FROM trace_spans WHERE organization_id = :organization_id")
+    assert len(spans) == len({row["name"] for row in spans})
+
+
+async def test_an_ended_invocation_is_cleared_with_its_result(tenant: Tenant, steps: Steps) -> None:
+    decision = await steps.clear()
+    outcome = await steps.call(decision)
+    await steps.record(decision, outcome)
+    again = await steps.clear()
+    assert again.settled is not None
+    assert again.settled.answer == outcome.answer
+
+
+async def test_a_failed_attempt_is_settled_at_once(tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
+    provider.will(failure(500))
+    decision = await steps.clear()
+    with pytest.raises(ApplicationError) as caught:
+        await steps.call(decision)
+    assert not caught.value.non_retryable
+    (cost,) = await tenant.costs()
+    assert (cost["attempt_status"], cost["usd_cost"]) == ("failed", Decimal(0))
+
+
+async def test_a_worker_without_the_deployment_leaves_it_to_the_next(tenant: Tenant, steps: Steps) -> None:
+    decision = await steps.clear()
+    call = steps.call_input(decision)
+    strange = call.model_copy(update={"step": call.step.model_copy(update={"deployment_id": "no@such@one"})})
+    with pytest.raises(ApplicationError, match="same catalog") as caught:
+        await ActivityEnvironment().run(steps.parts.call.call, strange)
+    assert caught.value.non_retryable
