@@ -73,7 +73,7 @@ class Attempt:
             stream=invocation.stream,
             invocation_id=invocation.invocation_id,
             organization_id=invocation.caller.organization_id,
-            policy_version=self.call.policy_version,
+            policy_version=self.call.decision.policy_version,
             attempt=self.number,
         )
         with parts.telemetry.provider_call(info) as span:
@@ -192,7 +192,7 @@ class Attempt:
         inspected_at: float | None = None,
     ) -> AttemptOutcome:
         charge = self._parts.costing.charge(
-            self._deployment, status, error, answer, self._seen, self.call.prompt_tokens, self._started_at
+            self._deployment, status, error, answer, self._seen, self.call.decision.prompt_tokens, self._started_at
         )
         steps = [
             StepTiming(
@@ -242,7 +242,7 @@ def _says_something(chunk: Json) -> bool:
 
 def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatRequest:
     """The request as the provider may see it: redacted, and with what a former answer missed."""
-    sent = redact_request(request, verdicts.to_redact(call.input_findings, policy, Direction.INPUT))
+    sent = redact_request(request, verdicts.to_redact(call.decision.findings, policy, Direction.INPUT))
     if call.repair is None:
         return sent
     again = [

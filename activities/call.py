@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.attempt import Attempt, AttemptFactory
 from activities.content import ContentAccess
-from activities.failures import as_failure, database_step
+from activities.failures import DATABASE_AWAY, as_failure, database_step, uninterrupted
 from activities.latency import LatencyBook
 from activities.live import Live
+from activities.recorder import Recorder
 from customhouse.contracts.catalog import Catalog, Deployment
 from customhouse.contracts.errors import FailureKind, ProviderError
-from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest
+from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, RecordInput
 from customhouse.contracts.timing import CALL_HEARTBEAT
+from customhouse.governance.endings import ending_of
 from customhouse.governance.pricing import Pricer
 from customhouse.storage.clock import utc_now
 from customhouse.storage.ledger import Ledger
@@ -27,7 +30,7 @@ from customhouse.storage.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class CallActivity:
-    """Opens an attempt, makes it, and settles it unless `record` will."""
+    """Opens an attempt, makes it and settles it; in the local lane, an attempt that answers is recorded as the end."""
 
     catalog: Catalog
     attempts: AttemptFactory
@@ -36,6 +39,7 @@ class CallActivity:
     live: Live
     latencies: LatencyBook
     content: ContentAccess
+    recorder: Recorder
 
     @activity.defn(name="call")
     async def call(self, call: CallInput) -> AttemptOutcome:
@@ -50,15 +54,16 @@ class CallActivity:
                 call.invocation,
                 call.step,
                 after_attempt=call.after_attempt,
-                tokens_input_estimate=call.prompt_tokens,
-                usd_cost_estimate=self.pricer.estimate(deployment, call.prompt_tokens, 0, utc_now()).usd_cost,
+                tokens_input_estimate=call.decision.prompt_tokens,
+                usd_cost_estimate=self.pricer.estimate(deployment, call.decision.prompt_tokens, 0, utc_now()).usd_cost,
             )
         if opened.outcome is not None:
             return opened.outcome
         attempt = self.attempts.make(call, deployment, request, opened.number)
         async with _heartbeats():
             outcome = await self._make(attempt)
-        return await self._settled(call, outcome)
+        # Shielded: what was spent goes down also when a cancel comes now.
+        return await uninterrupted(self._settled(call, outcome))
 
     async def _make(self, attempt: Attempt) -> AttemptOutcome:
         """Run the attempt where a cancel can reach it: by Temporal, or directly within this process."""
@@ -79,22 +84,39 @@ class CallActivity:
                 return attempt.cancelled(cancels[0] if cancels else CancelRequest(by="operator"))
 
     async def _settled(self, call: CallInput, outcome: AttemptOutcome) -> AttemptOutcome:
-        """Settle at once what is not the invocation's end, or was made where `record` cannot see it be lost."""
+        """What stands in Postgres when the activity returns, whatever becomes of its result in Temporal."""
         if outcome.status is AttemptStatus.SUCCEEDED:
             self.latencies.observe(call.step.deployment_id, outcome.provider_ms / 1000)
-        is_last_step_of_this_task = activity.info().is_local and outcome.repair is None
         if outcome.status is not AttemptStatus.FAILED:
             with database_step():
                 outcome = await self.content.put_away_large_answer(call.invocation, outcome)
-        if outcome.status is AttemptStatus.FAILED or not is_last_step_of_this_task:
-            with database_step():
-                await self.ledger.settle(call.invocation, outcome)
-            outcome = outcome.model_copy(update={"settled": True})
+            if activity.info().is_local and (outcome.repair is None or call.repairs_left == 0):
+                return await self._recorded(call, outcome)
+        with database_step():
+            await self.ledger.settle(call.invocation, outcome)
         if outcome.status is AttemptStatus.FAILED and outcome.error is not None:
             invocation = call.invocation
             left_s = invocation.accepted_at + invocation.deadline_s - time.time()
             raise as_failure(outcome.error, left=timedelta(seconds=left_s))
-        return outcome
+        return outcome.model_copy(update={"settled": True})
+
+    async def _recorded(self, call: CallInput, outcome: AttemptOutcome) -> AttemptOutcome:
+        """Record the invocation's end here and now: a local activity more would cost a tenth of the whole call."""
+        ending = ending_of(outcome)
+        record = RecordInput(
+            invocation=call.invocation,
+            decision=call.decision,
+            outcome=outcome,
+            status=ending.status,
+            error=ending.error,
+        )
+        try:
+            result = await self.recorder.record(record)
+        except ApplicationError as failure:
+            if failure.type != DATABASE_AWAY:
+                raise
+            return outcome  # `record` waits for Postgres with patience; here, a retry would call the provider again
+        return outcome.model_copy(update={"settled": True, "recorded": result})
 
     def _deployment(self, call: CallInput) -> Deployment:
         deployment = self.catalog.deployment(call.step.deployment_id)

@@ -31,7 +31,7 @@ class ChunkSink:
     async def open(self, call: CallInput, attempt: int) -> AsyncIterator[Publish]:
         """Leaving the block waits until everything has been handed over."""
         invocation = call.invocation
-        verdict = decide(call.input_findings, self._policy, Direction.INPUT)
+        verdict = decide(call.decision.findings, self._policy, Direction.INPUT)
 
         async def publish(chunks: list[Json], waited_ms: float) -> None:
             self._live.publish(invocation.invocation_id, attempt, chunks, verdict=verdict, waited_ms=waited_ms)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg_pool import PoolTimeout as StatementPoolTimeout
@@ -15,6 +17,11 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from customhouse.contracts.errors import CustomhouseError, ErrorRecord, FailureKind
 from customhouse.contracts.timing import LONGEST_RETRY_AFTER
 from customhouse.storage.engine import is_retryable
+
+T = TypeVar("T")
+
+DATABASE_AWAY = "database_away"
+"""Type of the failure that an outage of Postgres makes."""
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def database_step() -> Iterator[None]:
         raise as_failure(error.to_record(), error) from error
     except (DBAPIError, PoolTimeout, psycopg.Error, StatementPoolTimeout) as error:
         if is_retryable(error):
-            raise ApplicationError(f"Postgres does not answer: {_first_line(error)}", type="database_away") from error
+            raise ApplicationError(f"Postgres does not answer: {_first_line(error)}", type=DATABASE_AWAY) from error
         raise ApplicationError(
             f"Postgres refused the statement: {_first_line(error)}", type="database_error", non_retryable=True
         ) from error
@@ -59,3 +66,14 @@ def _first_line(error: Exception) -> str:
     """Never the statement or its parameters, which may hold content."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return next(iter(str(cause).splitlines()), type(cause).__name__)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work` to its end, whatever is cancelled meanwhile; such a cancel came too late, and is forgotten."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+    return task.result()

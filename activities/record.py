@@ -1,76 +1,22 @@
-"""`record`: the end of an invocation, in one transaction: money, events, spans and result, all or nothing."""
+"""`record`: every ending that `call` does not record by itself: refusals, failures, the regular lane, an outage."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.failures import database_step
-from activities.live import Live
-from customhouse.contracts.governance import Verdict
-from customhouse.contracts.identity import trace_id
-from customhouse.contracts.invocation import InvocationResult, InvocationStatus, RecordInput
-from customhouse.governance.journal import events_of
-from customhouse.governance.policy import Policy
-from customhouse.integrations.telemetry import Telemetry
-from customhouse.storage.ledger import Ledger
+from activities.recorder import Recorder
+from customhouse.contracts.invocation import InvocationResult, RecordInput
 
 
 @dataclass(frozen=True, slots=True)
 class RecordActivity:
-    """Writes what an invocation came to, and wakes whoever waits for it."""
+    """Records an invocation's end."""
 
-    ledger: Ledger
-    live: Live
-    policy: Policy
-    telemetry: Telemetry
-    process_id: str
+    recorder: Recorder
 
     @activity.defn(name="record")
     async def record(self, record: RecordInput) -> InvocationResult:
-        """Idempotent: a result that already stands is returned as it is. The answer is not in what is returned."""
-        result = _result(record)
-        elapsed_ms = (time.time() - record.invocation.accepted_at) * 1000
-        with database_step():
-            standing = await self.ledger.finish(
-                record,
-                result,
-                events_of(record, self.policy),
-                elapsed_ms=elapsed_ms,
-                notify=record.invocation.origin != self.process_id,
-            )
-        outcome = record.outcome
-        if outcome is not None and standing.status is InvocationStatus.COMPLETED:
-            answered = standing.model_copy(update={"answer": outcome.answer, "answer_ref": outcome.answer_ref})
-        else:
-            answered = standing
-        self.live.finish(answered)
-        overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
-        self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
-        return standing
-
-
-def _result(record: RecordInput) -> InvocationResult:
-    decision, outcome = record.decision, record.outcome
-    verdict = decision.verdict
-    findings, steps = list(decision.findings), list(decision.steps)
-    if outcome is not None:
-        findings += outcome.findings
-        steps += outcome.steps
-        verdict = max(verdict, outcome.verdict, key=lambda each: each.severity)
-    return InvocationResult(
-        invocation_id=record.invocation.invocation_id,
-        organization_id=record.invocation.caller.organization_id,
-        trace_id=trace_id(record.invocation.invocation_id),
-        fingerprint=record.invocation.fingerprint,
-        status=record.status,
-        verdict=verdict if record.status is not InvocationStatus.BLOCKED else Verdict.BLOCK,
-        findings=findings,
-        policy_version=decision.policy_version,
-        deployment_id=None if outcome is None else outcome.step.deployment_id,
-        usage=None if outcome is None else outcome.usage,
-        error=record.error,
-        steps=steps,
-    )
+        """Idempotent: a result that already stands is returned as it is."""
+        return await self.recorder.record(record)

@@ -22,6 +22,7 @@ from activities.latency import LatencyBook
 from activities.live import Live
 from activities.outcomes import Costing
 from activities.record import RecordActivity
+from activities.recorder import Recorder
 from api.auth import Authenticator
 from api.doors import Doors, Probe
 from api.invoker import Invoker
@@ -127,6 +128,7 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             sink=ChunkSink(live, policy),
             telemetry=telemetry,
         )
+        recorder = Recorder(ledger, live, policy, telemetry, process_id)
         yield Parts(
             settings=settings,
             process_id=process_id,
@@ -145,8 +147,8 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             sealer=sealer,
             keys=keys,
             clear=ClearActivity(suite, policy, catalog, latencies, ledger, invocations, content),
-            call=CallActivity(catalog, attempts, pricer, ledger, live, latencies, content),
-            record=RecordActivity(ledger, live, policy, telemetry, process_id),
+            call=CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder),
+            record=RecordActivity(recorder),
         )
 
 

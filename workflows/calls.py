@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -14,14 +13,11 @@ with workflow.unsafe.imports_passed_through():
     from customhouse.contracts.errors import (
         ErrorRecord,
         FailureKind,
-        InvocationCancelled,
         InvocationFailed,
         InvocationTimedOut,
     )
-    from customhouse.contracts.governance import Verdict
     from customhouse.contracts.invocation import (
         AttemptOutcome,
-        AttemptStatus,
         CallInput,
         Decision,
         InvocationInput,
@@ -37,15 +33,7 @@ with workflow.unsafe.imports_passed_through():
         LOCAL_BACKOFF_LIMIT,
         QUEUE_PATIENCE,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the calls went: the last attempt's outcome, or the error that stands instead of an answer."""
-
-    status: InvocationStatus
-    outcome: AttemptOutcome | None = None
-    error: ErrorRecord | None = None
+    from customhouse.governance.endings import Ending, cancelled, ending_of
 
 
 class Calls:
@@ -71,30 +59,31 @@ class Calls:
                 if failures[-1].kind is FailureKind.TERMINAL:
                     break
                 continue
-            return _ending(outcome)
+            return ending_of(outcome)
         return self._failed(failures)
 
     async def _with_repairs(self, step: RouteStep) -> AttemptOutcome:
         """One deployment; an answer that misses its schema is asked for again, a bounded number of times."""
-        outcome = await self._attempt(step, after_attempt=0, repair=None)
-        for _ in range(self._decision.max_repairs):
-            if outcome.repair is None or self._remaining() <= timedelta(0):
-                break
-            outcome = await self._attempt(step, after_attempt=outcome.number, repair=outcome.repair)
+        left = self._decision.max_repairs
+        outcome = await self._attempt(step, after_attempt=0, repair=None, repairs_left=left)
+        while outcome.repair is not None and left > 0 and self._remaining() > timedelta(0):
+            left -= 1
+            outcome = await self._attempt(step, after_attempt=outcome.number, repair=outcome.repair, repairs_left=left)
         return outcome
 
-    async def _attempt(self, step: RouteStep, *, after_attempt: int, repair: Repair | None) -> AttemptOutcome:
+    async def _attempt(
+        self, step: RouteStep, *, after_attempt: int, repair: Repair | None, repairs_left: int
+    ) -> AttemptOutcome:
         remaining = self._remaining()
         timeout = min(timedelta(seconds=step.timeout_s), remaining)
         call = CallInput(
             invocation=self._invocation,
             step=step,
-            input_findings=self._decision.findings,
-            policy_version=self._decision.policy_version,
-            prompt_tokens=self._decision.prompt_tokens,
+            decision=self._decision,
             after_attempt=after_attempt,
             timeout_s=timeout.total_seconds(),
             repair=repair,
+            repairs_left=repairs_left,
         )
         if step.lane is Lane.LOCAL:
             return await workflow.execute_local_activity_method(
@@ -105,7 +94,7 @@ class Calls:
                 retry_policy=CALL_RETRY,
                 local_retry_threshold=LOCAL_BACKOFF_LIMIT,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=f"call {step.deployment_id}",
+                summary=f"call {step.deployment_id}, inspect, record",
             )
         return await workflow.execute_activity_method(
             CallActivity.call,
@@ -138,20 +127,6 @@ class Calls:
             told = {"provider_status": last.provider_status, "retry_after_s": last.retry_after_s}
             record = record.model_copy(update={**told, **_callers_part(last)})
         return Ending(InvocationStatus.FAILED, error=record)
-
-
-def cancelled(outcome: AttemptOutcome | None) -> Ending:
-    reason = outcome.error.message if outcome is not None and outcome.error is not None else "cancelled by request"
-    error = InvocationCancelled(f"The invocation was cancelled: {reason}.")
-    return Ending(InvocationStatus.CANCELLED, outcome, error.to_record())
-
-
-def _ending(outcome: AttemptOutcome) -> Ending:
-    if outcome.status is AttemptStatus.CANCELLED:
-        return cancelled(outcome)
-    if outcome.verdict is Verdict.BLOCK:
-        return Ending(InvocationStatus.BLOCKED, outcome, outcome.error)
-    return Ending(InvocationStatus.COMPLETED, outcome)
 
 
 def _recorded(failure: FailureError, step: RouteStep) -> ErrorRecord:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
@@ -25,11 +26,13 @@ with workflow.unsafe.imports_passed_through():
         RecordInput,
     )
     from customhouse.contracts.timing import DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
+    from customhouse.governance.endings import Ending, cancelled
     from customhouse.integrations import temporal_names as names
-    from workflows.calls import Calls, Ending, cancelled
+    from workflows.calls import Calls
 
 
-@workflow.defn(name="GovernedInvocation")
+# Input that is none of ours fails the workflow: a failed workflow task would be tried again for ever.
+@workflow.defn(name="GovernedInvocation", failure_exception_types=[ValidationError, TypeError, AttributeError])
 class GovernedInvocation:
     """clear → call, along the frozen route → record. Decisions are made in activities and stand in history."""
 
@@ -54,7 +57,12 @@ class GovernedInvocation:
                 ending = await Calls(invocation, decision, deadline).along_the_route()
             except asyncio.CancelledError:
                 ending = cancelled(None)  # between two attempts: nothing is being spent
-        return _returned(await self._record(invocation, decision, ending))
+        recorded = ending.outcome.recorded if ending.outcome is not None else None
+        result = recorded or await self._record(invocation, decision, ending)
+        _label(result)
+        if ending.outcome is not None and result.status is InvocationStatus.COMPLETED:
+            result.answer, result.answer_ref = ending.outcome.answer, ending.outcome.answer_ref
+        return _returned(result)
 
     async def _clear(self, invocation: InvocationInput) -> Decision:
         try:
@@ -97,11 +105,7 @@ class GovernedInvocation:
                 await asyncio.shield(recording)
             except asyncio.CancelledError:
                 continue
-        result = recording.result()
-        _label(result)
-        if ending.outcome is not None and ending.status is InvocationStatus.COMPLETED:
-            result.answer, result.answer_ref = ending.outcome.answer, ending.outcome.answer_ref
-        return result
+        return recording.result()
 
 
 def _label(result: InvocationResult) -> None:

@@ -33,6 +33,8 @@ INVOCATIONS, QUICK_INVOCATIONS = 200, 48
 TIME_LIMIT_S = 450.0
 """For all scenarios; those that do not fit in are reported as not run, which fails."""
 CLIENT_PATIENCE_S = 100.0
+CALM_KEY, CALM_PATIENCE_S = "chaos-before-all", 30.0
+"""Of the first call, before anything is killed."""
 FINISH_TIMEOUT_S = 60.0
 """For invocations whose clients have gone."""
 STREAMED_SHARE = 3
@@ -70,6 +72,13 @@ async def main(invocations: int, only: str, seed: int, *, keep: bool, printer: C
         client, killer = Client(session, stack.base_url), Killer(stack, session)
         arena = Arena(stack.dsn, provider, killer, generator)
         batches = _batches(scenarios, invocations, generator)
+        await killer.ready("app")
+        calm = await client.pursue(
+            Ask(CALM_KEY, f"{CALM_KEY} {unique_prompt(generator)}", stream=False), CALM_PATIENCE_S
+        )
+        if calm.fate is not Fate.COMPLETED:
+            printer.print(f"Before anything was killed, a call was {calm.fate}: {calm.detail}", markup=False)
+            return 1
         await _run(batches, arena, client, tally, printer)
         await killer.ready("app")
         found = await _audited(stack, provider)
@@ -81,7 +90,7 @@ async def main(invocations: int, only: str, seed: int, *, keep: bool, printer: C
         "seed": seed,
         "invocations": len(tally.ends),
         "fates": {fate.value: tally.count(fate) for fate in Fate},
-        "failures": [end.detail for end in tally.ends if end.fate is not Fate.COMPLETED],
+        "reasons": [{"fate": fate, "detail": detail, "count": n} for (fate, detail), n in _reasons(tally)],
         "missed": tally.missed,
         "kills": killer.kills,
         "audit": found,
@@ -194,11 +203,16 @@ def _show(tally: Tally, found: Audit, printer: Console) -> None:
         ("provider calls beyond one a settled attempt", found.calls_beyond_settled),
     ]
     printer.print(report.table("What happened", ("", ""), [(name, str(value)) for name, value in rows]))
-    reasons = Counter((end.fate.value, end.detail) for end in tally.ends if end.fate is not Fate.COMPLETED)
-    for (fate, detail), count in reasons.most_common(REASONS_SHOWN):
+    for (fate, detail), count in _reasons(tally):
         printer.print(f"{count} {fate}: {detail}", markup=False, soft_wrap=True)
     for name in tally.missed:
         printer.print(f"Not hit: {name}", markup=False)
+
+
+def _reasons(tally: Tally) -> list[tuple[tuple[str, str], int]]:
+    """Why what was not completed was not, the most frequent first."""
+    found = Counter((end.fate.value, end.detail) for end in tally.ends if end.fate is not Fate.COMPLETED)
+    return found.most_common(REASONS_SHOWN)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from benchmarks.wire import chunks, completion
 from workers.embedded.ports import free_port
 
 KEY = re.compile(r"\bchaos-[a-z]+-[a-z]+\b")
-"""Invocations bear their idempotency key in the prompt: nothing else that the provider is told would tell them apart."""
+"""Invocations bear their idempotency key in the prompt: nothing else that a provider is told tells them apart."""
 
 CHUNKS_BEFORE_MIDSTREAM = 20
 

@@ -146,16 +146,14 @@ class CallInput(BaseModel):
 
     invocation: InvocationInput
     step: RouteStep
-    input_findings: list[Finding] = []
-    """Findings whose spans are redacted before the provider sees the request."""
-    policy_version: str
-    prompt_tokens: int = 0
-    """Estimated."""
+    decision: Decision
     after_attempt: int = 0
     """Attempts up to this number are spent: a settled one after it is this call's own, from before a crash."""
     timeout_s: float
     """Seconds that the provider may take: the deployment's limit or what is left of the deadline."""
     repair: Repair | None = None
+    repairs_left: int = 0
+    """How often the model may still be asked again after this attempt."""
 
 
 class AttemptOutcome(BaseModel):
@@ -186,6 +184,8 @@ class AttemptOutcome(BaseModel):
     steps: list[StepTiming] = []
     settled: bool = False
     """True where the attempt's row already holds this outcome."""
+    recorded: InvocationResult | None = None
+    """Set where the attempt has recorded its invocation's end as well."""
 
 
 class InvocationStatus(StrEnum):
@@ -245,3 +245,4 @@ class CancelRequest(BaseModel):
 
 
 Decision.model_rebuild()
+AttemptOutcome.model_rebuild()

@@ -45,8 +45,7 @@ class Steps:
         return CallInput(
             invocation=self.invocation,
             step=decision.route[0],
-            policy_version=decision.policy_version,
-            prompt_tokens=decision.prompt_tokens,
+            decision=decision,
             after_attempt=after_attempt,
             timeout_s=30,
         )

@@ -1,0 +1,71 @@
+"""The end of an invocation, in one transaction: money, events, spans and result, all or nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from activities.failures import database_step
+from activities.live import Live
+from customhouse.contracts.governance import Verdict
+from customhouse.contracts.identity import trace_id
+from customhouse.contracts.invocation import InvocationResult, InvocationStatus, RecordInput
+from customhouse.governance.journal import events_of
+from customhouse.governance.policy import Policy
+from customhouse.integrations.telemetry import Telemetry
+from customhouse.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes what an invocation came to, and wakes whoever waits for it."""
+
+    ledger: Ledger
+    live: Live
+    policy: Policy
+    telemetry: Telemetry
+    process_id: str
+
+    async def record(self, record: RecordInput) -> InvocationResult:
+        """Idempotent: a result that already stands is returned as it is. The answer is not in what is returned."""
+        elapsed_ms = (time.time() - record.invocation.accepted_at) * 1000
+        with database_step():
+            standing = await self.ledger.finish(
+                record,
+                _result(record),
+                events_of(record, self.policy),
+                elapsed_ms=elapsed_ms,
+                notify=record.invocation.origin != self.process_id,
+            )
+        outcome = record.outcome
+        told = standing
+        if outcome is not None and standing.status is InvocationStatus.COMPLETED:
+            told = standing.model_copy(update={"answer": outcome.answer, "answer_ref": outcome.answer_ref})
+        self.live.finish(told)
+        overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
+        self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
+        return standing
+
+
+def _result(record: RecordInput) -> InvocationResult:
+    decision, outcome = record.decision, record.outcome
+    verdict = decision.verdict
+    findings, steps = list(decision.findings), list(decision.steps)
+    if outcome is not None:
+        findings += outcome.findings
+        steps += outcome.steps
+        verdict = max(verdict, outcome.verdict, key=lambda each: each.severity)
+    return InvocationResult(
+        invocation_id=record.invocation.invocation_id,
+        organization_id=record.invocation.caller.organization_id,
+        trace_id=trace_id(record.invocation.invocation_id),
+        fingerprint=record.invocation.fingerprint,
+        status=record.status,
+        verdict=verdict if record.status is not InvocationStatus.BLOCKED else Verdict.BLOCK,
+        findings=findings,
+        policy_version=decision.policy_version,
+        deployment_id=None if outcome is None else outcome.step.deployment_id,
+        usage=None if outcome is None else outcome.usage,
+        error=record.error,
+        steps=steps,
+    )

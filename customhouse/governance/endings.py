@@ -1,0 +1,34 @@
+"""What an attempt's outcome means for its invocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from customhouse.contracts.errors import ErrorRecord, InvocationCancelled
+from customhouse.contracts.governance import Verdict
+from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, InvocationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an invocation ends: with its last attempt's outcome, or with the error that stands instead of an answer."""
+
+    status: InvocationStatus
+    outcome: AttemptOutcome | None = None
+    error: ErrorRecord | None = None
+
+
+def ending_of(outcome: AttemptOutcome) -> Ending:
+    """For an attempt that was answered or cancelled; a failed one may be followed by another."""
+    if outcome.status is AttemptStatus.CANCELLED:
+        return cancelled(outcome)
+    if outcome.verdict is Verdict.BLOCK:
+        return Ending(InvocationStatus.BLOCKED, outcome, outcome.error)
+    return Ending(InvocationStatus.COMPLETED, outcome)
+
+
+def cancelled(outcome: AttemptOutcome | None) -> Ending:
+    """`outcome` None: between two attempts, when nothing was being spent."""
+    reason = outcome.error.message if outcome is not None and outcome.error is not None else "cancelled by request"
+    error = InvocationCancelled(f"The invocation was cancelled: {reason}.")
+    return Ending(InvocationStatus.CANCELLED, outcome, error.to_record())
