@@ -213,7 +213,8 @@ class Attempt:
             number=self.number,
             step=self.call.step,
             status=status,
-            answer=None if governed is None else governed.answer,
+            # What is blocked is not kept either.
+            answer=None if governed is None or governed.verdict is Verdict.BLOCK else governed.answer,
             findings=list(findings) if governed is None else governed.findings,
             verdict=verdict if governed is None else governed.verdict,
             usage=charge.usage,

@@ -19,13 +19,22 @@ from activities.latency import LatencyBook
 from activities.live import Live
 from activities.recorder import Recorder
 from customhouse.contracts.catalog import Catalog, Deployment
+from customhouse.contracts.chat import ChatRequest
 from customhouse.contracts.errors import FailureKind, ProviderError
-from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, RecordInput
+from customhouse.contracts.invocation import (
+    AttemptOutcome,
+    AttemptStatus,
+    CallInput,
+    CancelRequest,
+    RecordInput,
+    RouteStep,
+)
 from customhouse.contracts.timing import CALL_HEARTBEAT
 from customhouse.governance.endings import ending_of
 from customhouse.governance.pricing import Pricer
 from customhouse.storage.clock import utc_now
 from customhouse.storage.ledger import Ledger
+from customhouse.storage.ledger_rows import Opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +56,29 @@ class CallActivity:
 
         After a crash: an attempt that is settled is returned without calling the provider again.
         """
-        deployment = self._deployment(call)
         with database_step():
             request = await self.content.request_of(call.invocation)
             opened = await self.ledger.open_attempt(
-                call.invocation,
-                call.step,
-                after_attempt=call.after_attempt,
-                tokens_input_estimate=call.decision.prompt_tokens,
-                usd_cost_estimate=self.pricer.estimate(deployment, call.decision.prompt_tokens, 0, utc_now()).usd_cost,
+                call.invocation, self.opening(call.step, call.decision.prompt_tokens), after_attempt=call.after_attempt
             )
         if opened.outcome is not None:
             return opened.outcome
-        attempt = self.attempts.make(call, deployment, request, opened.number)
+        return await self.make(call, request, opened.number)
+
+    def opening(self, step: RouteStep, prompt_tokens: int) -> Opening:
+        """What the attempt's row says before the provider is called. Raises where the deployment is not known here."""
+        estimate = self.pricer.estimate(self._deployment(step), prompt_tokens, 0, utc_now())
+        return Opening(step, prompt_tokens, estimate.usd_cost)
+
+    async def make(self, call: CallInput, request: ChatRequest, number: int) -> AttemptOutcome:
+        """Make an attempt whose row is open."""
+        attempt = self.attempts.make(call, self._deployment(call.step), request, number)
         async with _heartbeats():
-            outcome = await self._make(attempt)
+            outcome = await self._converse(attempt)
         # Shielded: what was spent goes down also when a cancel comes now.
         return await uninterrupted(self._settled(call, outcome))
 
-    async def _make(self, attempt: Attempt) -> AttemptOutcome:
+    async def _converse(self, attempt: Attempt) -> AttemptOutcome:
         """Run the attempt where a cancel can reach it: by Temporal, or directly within this process."""
         invocation_id = attempt.call.invocation.invocation_id
         cancels: list[CancelRequest] = []
@@ -118,12 +131,12 @@ class CallActivity:
             return outcome  # `record` waits for Postgres with patience; here, a retry would call the provider again
         return outcome.model_copy(update={"settled": True, "recorded": result})
 
-    def _deployment(self, call: CallInput) -> Deployment:
-        deployment = self.catalog.deployment(call.step.deployment_id)
+    def _deployment(self, step: RouteStep) -> Deployment:
+        deployment = self.catalog.deployment(step.deployment_id)
         if deployment is None:
             raise as_failure(
                 ProviderError(
-                    f"{call.step.deployment_id} is on this invocation's route but not in this worker's catalog: "
+                    f"{step.deployment_id} is on this invocation's route but not in this worker's catalog: "
                     "give all workers the same catalog.",
                     kind=FailureKind.REROUTABLE,
                     provider_code="deployment_missing",

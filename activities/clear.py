@@ -1,12 +1,12 @@
-"""`clear`: everything that is decided before money is spent. One local activity, one statement to Postgres."""
+"""`clear`: everything that is decided before money is spent, in one statement to Postgres."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from psycopg.errors import ForeignKeyViolation
-from temporalio import activity
 
 from activities.content import ContentAccess
 from activities.failures import database_step
@@ -16,7 +16,7 @@ from customhouse.contracts.chat import ChatRequest, Json
 from customhouse.contracts.errors import CustomhouseError, NotFound
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.identity import workflow_id
-from customhouse.contracts.invocation import Decision, InvocationInput, Lane
+from customhouse.contracts.invocation import Decision, InvocationInput, Lane, RouteStep
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_response_format
 from customhouse.governance.checks.suite import CheckSuite, run
@@ -27,10 +27,24 @@ from customhouse.governance.routing import facts_of, no_lawful_route, survey
 from customhouse.governance.tokens import estimate_prompt_tokens
 from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import Ledger
+from customhouse.storage.ledger_rows import Opening
+
+OpenFirst = Callable[[RouteStep, int], Opening]
+"""Makes what the first attempt's row says, of its deployment and the prompt's estimated tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClearActivity:
+class Clearance:
+    """A request that has been cleared, or refused."""
+
+    decision: Decision
+    request: ChatRequest
+    is_open: bool
+    """Whether the first attempt's row was opened with the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
     """Checks, limits and routes a request, and records what was decided."""
 
     suite: CheckSuite
@@ -41,15 +55,21 @@ class ClearActivity:
     invocations: Invocations
     content: ContentAccess
 
-    @activity.defn(name="clear")
-    async def clear(self, invocation: InvocationInput) -> Decision:
-        """Idempotent: after a crash the decision that stands in Postgres is returned, not a new one."""
+    async def clear(self, invocation: InvocationInput, open_first: OpenFirst) -> Clearance:
+        """Idempotent: after a crash the decision that stands in Postgres is returned, not a new one.
+
+        Where the route starts in the local lane, its first attempt is opened in the same transaction.
+        """
         started_at, clock = time.time(), time.perf_counter()
         with database_step():
             request = await self.content.request_of(invocation)
             decision, seen = self._decide(invocation, request)
             decision.steps.append(_step("clear", started_at, clock, verdict=decision.verdict.value))
-            return await self._record(invocation, decision, seen)
+            first = None
+            if decision.error is None and decision.route[0].lane is Lane.LOCAL:
+                first = open_first(decision.route[0], decision.prompt_tokens)
+            standing, is_open = await self._record(invocation, decision, seen, first)
+            return Clearance(standing, request, is_open)
 
     def _decide(self, invocation: InvocationInput, request: ChatRequest) -> tuple[Decision, Json | None]:
         """The decision, and the request as it may be stored and sent: with redactions applied."""
@@ -96,10 +116,12 @@ class ClearActivity:
             steps.append(_step(f"check.{check.name}", started_at, clock, direction="input", findings=len(found)))
         return findings, steps
 
-    async def _record(self, invocation: InvocationInput, decision: Decision, request: Json | None) -> Decision:
+    async def _record(
+        self, invocation: InvocationInput, decision: Decision, request: Json | None, first: Opening | None
+    ) -> tuple[Decision, bool]:
         identity = workflow_id(invocation.caller.organization_id, invocation.idempotency_key)
         try:
-            cleared = await self.ledger.clear(invocation, identity, decision, request)
+            cleared = await self.ledger.clear(invocation, identity, decision, request, first)
         except ForeignKeyViolation as error:
             raise NotFound(
                 f"There is no organization {invocation.caller.organization_id}. Ask an administrator for its id.",
@@ -109,7 +131,7 @@ class ClearActivity:
         standing.invocation_id = cleared.invocation_id
         if cleared.status.is_final:
             standing.settled = await self.invocations.result(invocation.caller.organization_id, cleared.invocation_id)
-        return standing
+        return standing, cleared.opened
 
 
 def _step(name: str, started_at: float, clock: float, **attributes: str | int) -> StepTiming:

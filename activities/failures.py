@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from customhouse.contracts.errors import CustomhouseError, ErrorRecord, FailureKind
+from customhouse.contracts.errors import CustomhouseError, ErrorRecord, FailureKind, NotReady
 from customhouse.contracts.timing import LONGEST_RETRY_AFTER
 from customhouse.storage.engine import is_retryable
 
@@ -32,6 +32,8 @@ def database_step() -> Iterator[None]:
     """
     try:
         yield
+    except NotReady as error:
+        raise ApplicationError(error.message, type=DATABASE_AWAY) from error
     except CustomhouseError as error:
         raise as_failure(error.to_record(), error) from error
     except (DBAPIError, PoolTimeout, psycopg.Error, StatementPoolTimeout) as error:

@@ -11,6 +11,9 @@ from starlette.requests import Request
 from api.problems import field_error
 from customhouse.contracts.errors import InvalidRequest, PayloadTooLarge, UnprocessableField
 
+MAX_DEPTH = 100
+"""Levels of JSON. pydantic writes 255 and Python recurses 1000 deep; real tool schemas have a dozen."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -44,6 +47,11 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"{hint} Send one JSON object, encoded as UTF-8.", param="body") from error
     if not isinstance(data, dict):
         raise InvalidRequest(f"The body must be a JSON object, not {_kind(data)}.", param="body")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and (field := _too_deep(data)):
+        raise UnprocessableField(
+            f"{field}: is nested deeper than {MAX_DEPTH} levels. Send flatter JSON, or the inner part as a string.",
+            param=field,
+        )
     if b"\\u0000" in body and (path := _nul_path(data, "")):
         raise UnprocessableField(
             f"{path}: holds the NUL character (\\u0000), which cannot be stored. Remove it.", param=path
@@ -61,6 +69,22 @@ def validate(model: type[Model], data: dict[str, Any], prefix: str = "") -> Mode
 
 def _kind(value: Any) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
+
+
+def _too_deep(data: dict[str, Any]) -> str | None:
+    """The top-level field that is nested too deeply, searched level by level: without recursion, as below."""
+    for field, value in data.items():
+        level = [value]
+        for _ in range(MAX_DEPTH):
+            level = [
+                inner
+                for current in level
+                if isinstance(current, dict | list)
+                for inner in (current.values() if isinstance(current, dict) else current)
+            ]
+        if level:
+            return field
+    return None
 
 
 def _nul_path(value: Any, path: str) -> str | None:

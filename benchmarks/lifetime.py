@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from customhouse.contracts.errors import CustomhouseError
 
 
-def run(main: Coroutine[Any, Any, int]) -> NoReturn:
+def run(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """Exit with what `main` returns; 130 if it was interrupted."""
     try:
         code = asyncio.run(_until_told(main))
@@ -23,7 +23,7 @@ def run(main: Coroutine[Any, Any, int]) -> NoReturn:
     sys.exit(code)
 
 
-async def _until_told(main: Coroutine[Any, Any, int]) -> int:
-    task = asyncio.create_task(main)
+async def _until_told(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    task = asyncio.create_task(main())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task

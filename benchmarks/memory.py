@@ -67,4 +67,4 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="a tenth: shows that it works, proves nothing")
     options = parser.parse_args()
     size, each = (INVOCATIONS // 10, STEP // 10) if options.quick else (INVOCATIONS, STEP)
-    lifetime.run(main(size, each, printer=report.console()))
+    lifetime.run(lambda: main(size, each, printer=report.console()))

@@ -156,4 +156,4 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="two small rounds: shows that it works, measures roughly")
     parser.add_argument("--keep", action="store_true", help="keep the stack's data and logs")
     options = parser.parse_args()
-    lifetime.run(main(QUICK if options.quick else FULL, keep=options.keep, printer=report.console()))
+    lifetime.run(lambda: main(QUICK if options.quick else FULL, keep=options.keep, printer=report.console()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ async def serve(settings: Settings, *, worker: bool = True) -> None:
         if worker:
             await listen_for_cancels(parts)
             await stack.enter_async_context(_running([invocation_worker(parts)]))
+        _settle_memory()
         the_doors = doors(parts, has_worker=worker)
         await the_doors.invoker.listen()
         await _Server(_server_config(settings, the_doors)).serve()
@@ -62,6 +64,16 @@ async def _stop_signal() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
+
+
+def _settle_memory() -> None:
+    """Spare the garbage collector what lives as long as the process: some 400,000 objects of modules and models.
+
+    Without this each full collection walks them all, 100 ms amid somebody's call.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 class _Server(uvicorn.Server):

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.attempt import AttemptFactory
+from activities.begin import BeginActivity
 from activities.call import CallActivity
 from activities.chunk_sink import ChunkSink
-from activities.clear import ClearActivity
+from activities.clear import Clear
 from activities.content import ContentAccess
 from activities.latency import LatencyBook
 from activities.live import Live
@@ -81,7 +82,7 @@ class Parts:
     contents: Contents
     sealer: Sealer
     keys: Keys | None
-    clear: ClearActivity
+    begin: BeginActivity
     call: CallActivity
     record: RecordActivity
 
@@ -128,7 +129,9 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             sink=ChunkSink(live, policy),
             telemetry=telemetry,
         )
+        clear = Clear(suite, policy, catalog, latencies, ledger, invocations, content)
         recorder = Recorder(ledger, live, policy, telemetry, process_id)
+        call = CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder)
         yield Parts(
             settings=settings,
             process_id=process_id,
@@ -146,8 +149,8 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             contents=contents,
             sealer=sealer,
             keys=keys,
-            clear=ClearActivity(suite, policy, catalog, latencies, ledger, invocations, content),
-            call=CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder),
+            begin=BeginActivity(clear, call),
+            call=call,
             record=RecordActivity(recorder),
         )
 

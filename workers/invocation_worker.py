@@ -28,7 +28,7 @@ def invocation_worker(parts: Parts) -> Worker:
         parts.temporal,
         task_queue=settings.task_queue,
         workflows=[GovernedInvocation],
-        activities=[parts.clear.clear, parts.call.call, parts.record.record],
+        activities=[parts.begin.begin, parts.call.call, parts.record.record],
         workflow_runner=SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner(),
         workflow_task_executor=None if settings.sandbox else InlineExecutor(max_workers=1),
         tuner=WorkerTuner.create_fixed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -18,8 +19,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from customhouse.contracts.invocation import (
         AttemptOutcome,
+        Begun,
         CallInput,
-        Decision,
         InvocationInput,
         InvocationStatus,
         Lane,
@@ -39,19 +40,26 @@ with workflow.unsafe.imports_passed_through():
 class Calls:
     """Makes the attempts. Nothing here leaves the route that `clear` froze."""
 
-    def __init__(self, invocation: InvocationInput, decision: Decision, deadline: datetime) -> None:
+    def __init__(self, invocation: InvocationInput, begun: Begun, deadline: datetime) -> None:
         self._invocation = invocation
-        self._decision = decision
+        self._begun = begun
+        self._decision = begun.decision
         self._deadline = deadline
 
     async def along_the_route(self) -> Ending:
         """Call until there is an answer, the route is used up, nothing can help, or the deadline has passed."""
         failures: list[ErrorRecord] = []
-        for step in self._decision.route:
+        for index, step in enumerate(self._decision.route):
             if self._remaining() <= timedelta(0):
                 break
+            begun = self._begun if index == 0 else Begun(decision=self._decision)
+            if begun.failure is not None and begun.retry_after_s is None:
+                failures.append(begun.failure)
+                if begun.failure.kind is FailureKind.TERMINAL:
+                    break
+                continue
             try:
-                outcome = await self._with_repairs(step)
+                outcome = await self._with_repairs(step, begun)
             except FailureError as failure:
                 if is_cancelled_exception(failure):
                     return cancelled(None)
@@ -62,18 +70,31 @@ class Calls:
             return ending_of(outcome)
         return self._failed(failures)
 
-    async def _with_repairs(self, step: RouteStep) -> AttemptOutcome:
+    async def _with_repairs(self, step: RouteStep, begun: Begun) -> AttemptOutcome:
         """One deployment; an answer that misses its schema is asked for again, a bounded number of times."""
         left = self._decision.max_repairs
-        outcome = await self._attempt(step, after_attempt=0, repair=None, repairs_left=left)
+        if begun.outcome is not None:
+            outcome = begun.outcome
+        else:
+            if begun.retry_after_s is not None:
+                await workflow.sleep(min(begun.retry_after_s, self._remaining().total_seconds()))
+            tries = CALL_RETRY.maximum_attempts - (begun.failure is not None)
+            outcome = await self._attempt(step, after_attempt=0, repair=None, repairs_left=left, tries=tries)
         while outcome.repair is not None and left > 0 and self._remaining() > timedelta(0):
             left -= 1
             outcome = await self._attempt(step, after_attempt=outcome.number, repair=outcome.repair, repairs_left=left)
         return outcome
 
     async def _attempt(
-        self, step: RouteStep, *, after_attempt: int, repair: Repair | None, repairs_left: int
+        self,
+        step: RouteStep,
+        *,
+        after_attempt: int,
+        repair: Repair | None,
+        repairs_left: int,
+        tries: int = CALL_RETRY.maximum_attempts,
     ) -> AttemptOutcome:
+        retry = replace(CALL_RETRY, maximum_attempts=tries)
         remaining = self._remaining()
         timeout = min(timedelta(seconds=step.timeout_s), remaining)
         call = CallInput(
@@ -91,7 +112,7 @@ class Calls:
                 call,
                 start_to_close_timeout=timeout + CALL_MARGIN,
                 schedule_to_close_timeout=remaining + CALL_MARGIN,
-                retry_policy=CALL_RETRY,
+                retry_policy=retry,
                 local_retry_threshold=LOCAL_BACKOFF_LIMIT,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary=f"call {step.deployment_id}, inspect, record",
@@ -104,7 +125,7 @@ class Calls:
             schedule_to_start_timeout=QUEUE_PATIENCE,
             schedule_to_close_timeout=remaining + CALL_MARGIN,
             heartbeat_timeout=CALL_HEARTBEAT_TIMEOUT,
-            retry_policy=CALL_RETRY,
+            retry_policy=retry,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"call {step.deployment_id}",
         )

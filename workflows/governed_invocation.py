@@ -14,18 +14,19 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 with workflow.unsafe.imports_passed_through():
     from temporalio.contrib.workflow_streams import WorkflowStream
 
-    from activities.clear import ClearActivity
+    from activities.begin import BeginActivity
     from activities.record import RecordActivity
     from customhouse.contracts.errors import InvocationFailed
     from customhouse.contracts.governance import Verdict
     from customhouse.contracts.invocation import (
+        Begun,
         Decision,
         InvocationInput,
         InvocationResult,
         InvocationStatus,
         RecordInput,
     )
-    from customhouse.contracts.timing import DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
+    from customhouse.contracts.timing import CALL_MARGIN, DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
     from customhouse.governance.endings import Ending, cancelled
     from customhouse.integrations import temporal_names as names
     from workflows.calls import Calls
@@ -34,7 +35,10 @@ with workflow.unsafe.imports_passed_through():
 # Input that is none of ours fails the workflow: a failed workflow task would be tried again for ever.
 @workflow.defn(name="GovernedInvocation", failure_exception_types=[ValidationError, TypeError, AttributeError])
 class GovernedInvocation:
-    """clear → call, along the frozen route → record. Decisions are made in activities and stand in history."""
+    """begin (clear, and the first call in the local lane) → further calls along the frozen route → record.
+
+    Decisions are made in activities and stand in history.
+    """
 
     @workflow.init
     def __init__(self, invocation: InvocationInput) -> None:
@@ -44,7 +48,8 @@ class GovernedInvocation:
     @workflow.run
     async def run(self, invocation: InvocationInput) -> InvocationResult:
         deadline = workflow.now() + timedelta(seconds=invocation.deadline_s)
-        decision = await self._clear(invocation)
+        begun = await self._begin(invocation)
+        decision = begun.decision
         if decision.settled is not None:
             return _returned(decision.settled)
         invocation = invocation.model_copy(update={"invocation_id": decision.invocation_id})
@@ -54,7 +59,7 @@ class GovernedInvocation:
             ending = Ending(status, error=decision.error)
         else:
             try:
-                ending = await Calls(invocation, decision, deadline).along_the_route()
+                ending = await Calls(invocation, begun, deadline).along_the_route()
             except asyncio.CancelledError:
                 ending = cancelled(None)  # between two attempts: nothing is being spent
         recorded = ending.outcome.recorded if ending.outcome is not None else None
@@ -64,15 +69,16 @@ class GovernedInvocation:
             result.answer, result.answer_ref = ending.outcome.answer, ending.outcome.answer_ref
         return _returned(result)
 
-    async def _clear(self, invocation: InvocationInput) -> Decision:
+    async def _begin(self, invocation: InvocationInput) -> Begun:
+        deadline = timedelta(seconds=invocation.deadline_s) + CALL_MARGIN
         try:
             return await workflow.execute_local_activity_method(
-                ClearActivity.clear,
+                BeginActivity.begin,
                 invocation,
-                start_to_close_timeout=DATABASE_STEP_TIMEOUT,
-                schedule_to_close_timeout=timedelta(seconds=invocation.deadline_s),
+                schedule_to_close_timeout=deadline,
                 retry_policy=DATABASE_STEP_RETRY,
-                summary="check, limit and route the request",
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"clear, and call {invocation.model}",
             )
         except FailureError as failure:
             # A local activity's failure is not wrapped in an ActivityError.

@@ -188,6 +188,17 @@ class AttemptOutcome(BaseModel):
     """Set where the attempt has recorded its invocation's end as well."""
 
 
+class Begun(BaseModel):
+    """Outcome of `begin`: the decision, and the first attempt where it was made at once."""
+
+    decision: Decision
+    outcome: AttemptOutcome | None = None
+    failure: ErrorRecord | None = None
+    """What the first attempt failed with."""
+    retry_after_s: float | None = None
+    """Pause before the next attempt at the same deployment; None where only another deployment can help."""
+
+
 class InvocationStatus(StrEnum):
     ACCEPTED = "accepted"
     RUNNING = "running"
@@ -246,3 +257,4 @@ class CancelRequest(BaseModel):
 
 Decision.model_rebuild()
 AttemptOutcome.model_rebuild()
+Begun.model_rebuild()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +21,11 @@ from customhouse.contracts.invocation import (
     InvocationResult,
     InvocationStatus,
     RecordInput,
-    RouteStep,
 )
 from customhouse.governance.journal import Event
 from customhouse.storage import ledger_sql as sql
 from customhouse.storage.ids import new_id
-from customhouse.storage.ledger_rows import as_json, identity, settlement, settlement_or_nothing
+from customhouse.storage.ledger_rows import Opening, as_json, identity, opening, settlement, settlement_or_nothing
 from customhouse.storage.statements import Statements
 
 RECORDED_CHANNEL = "customhouse_recorded"
@@ -64,6 +62,8 @@ class Cleared:
     status: InvocationStatus
     decision: Json | None
     """None where the decision that was passed is the one that stands."""
+    opened: bool = False
+    """Whether the first attempt was opened with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,22 @@ class Ledger:
         return Accepted(row.id, row.fingerprint, InvocationStatus(row.status), is_new=False)
 
     async def clear(
-        self, invocation: InvocationInput, workflow_id: str, decision: Decision, request: Json | None
+        self,
+        invocation: InvocationInput,
+        workflow_id: str,
+        decision: Decision,
+        request: Json | None,
+        first: Opening | None = None,
     ) -> Cleared:
-        """Record the decision. Raises IdempotencyMismatch where the key stands for another request."""
+        """Record the decision and, unless an earlier one stands, open the first attempt with it.
+
+        Raises IdempotencyMismatch where the key stands for another request.
+        """
         row = await self._statements.one_or_none(
-            sql.CLEAR,
+            sql.CLEAR if first is None else sql.CLEAR_AND_OPEN,
             {
                 **identity(invocation, workflow_id),
+                **({} if first is None else opening(first)),
                 "request": None if request is None else as_json(request),
                 "verdict": decision.verdict,
                 "policy_version": decision.policy_version,
@@ -113,17 +122,10 @@ class Ledger:
                 "Use a new key for a new request.",
                 param="Idempotency-Key",
             )
-        return Cleared(row.id, InvocationStatus(row.status), row.earlier)
+        opened = first is not None and row.opened is not None
+        return Cleared(row.id, InvocationStatus(row.status), row.earlier, opened)
 
-    async def open_attempt(
-        self,
-        invocation: InvocationInput,
-        step: RouteStep,
-        *,
-        after_attempt: int,
-        tokens_input_estimate: int,
-        usd_cost_estimate: Decimal | None,
-    ) -> Opened:
+    async def open_attempt(self, invocation: InvocationInput, attempt: Opening, *, after_attempt: int) -> Opened:
         """Commit `started` before the provider is called; close what a crash has left open."""
         row = await self._statements.one(
             sql.OPEN,
@@ -131,13 +133,7 @@ class Ledger:
                 "invocation_id": invocation.invocation_id,
                 "organization_id": invocation.caller.organization_id,
                 "after_attempt": after_attempt,
-                "deployment_id": step.deployment_id,
-                "model": step.model,
-                "provider": step.provider,
-                "region": step.region,
-                "lane": step.lane,
-                "tokens_input_estimate": tokens_input_estimate,
-                "usd_cost_estimate": usd_cost_estimate,
+                **opening(attempt),
                 **_closing(),
             },
         )

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from customhouse.contracts.invocation import AttemptOutcome, InvocationInput
+from customhouse.contracts.invocation import AttemptOutcome, InvocationInput, RouteStep
 from customhouse.storage.ids import new_id
 from customhouse.storage.statements import storable
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An attempt that is about to be made."""
+
+    step: RouteStep
+    tokens_input_estimate: int
+    usd_cost_estimate: Decimal | None
+    """What it is charged with, should nobody ever learn what it cost; None where the price is not known."""
 
 
 def as_json(value: Any) -> str:
@@ -34,6 +46,19 @@ def identity(invocation: InvocationInput, workflow_id: str) -> dict[str, Any]:
         "model": invocation.model,
         "stream": invocation.stream,
         "accepted_at": invocation.accepted_at,
+    }
+
+
+def opening(attempt: Opening) -> dict[str, Any]:
+    step = attempt.step
+    return {
+        "deployment_id": step.deployment_id,
+        "step_model": step.model,
+        "provider": step.provider,
+        "step_region": step.region,
+        "lane": step.lane,
+        "tokens_input_estimate": attempt.tokens_input_estimate,
+        "usd_cost_estimate": attempt.usd_cost_estimate,
     }
 
 

@@ -19,8 +19,7 @@ ACCEPT = statement(
     """
 )
 
-CLEAR = statement(
-    """
+_CLEAR = """
     INSERT INTO invocations AS i (
         id, organization_id, idempotency_key, fingerprint, workflow_id, key_id, agent_id, user_id,
         workflow_execution_id, node_id, region, plan, labels, model, stream, status, created_at,
@@ -39,6 +38,23 @@ CLEAR = statement(
     WHERE i.fingerprint = excluded.fingerprint
     RETURNING i.id, i.status,
         CASE WHEN i.decision = CAST(:decision AS jsonb) THEN NULL ELSE i.decision END AS earlier
+"""
+
+CLEAR = statement(_CLEAR)
+
+# The usual case in one round trip: an attempt is opened with the decision, unless an earlier decision stands already.
+CLEAR_AND_OPEN = statement(
+    f"""
+    WITH cleared AS ({_CLEAR}), opened AS (
+        INSERT INTO attempts (
+            invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status,
+            tokens_input_estimate, usd_cost_estimate)
+        SELECT c.id, 1, :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane, 'started',
+            :tokens_input_estimate, :usd_cost_estimate
+        FROM cleared c WHERE c.earlier IS NULL AND c.status = 'running'
+        RETURNING number
+    )
+    SELECT c.id, c.status, c.earlier, (SELECT number FROM opened) AS opened FROM cleared c
     """
 )
 
@@ -71,14 +87,14 @@ OPEN = statement(
     f"""
     WITH {_CLOSE_CTES}, settled AS (
         SELECT number, answer, outcome FROM attempts
-        WHERE invocation_id = :invocation_id AND status = 'succeeded' AND number > :after_attempt
+        WHERE invocation_id = :invocation_id AND status IN ('succeeded', 'cancelled') AND number > :after_attempt
         ORDER BY number LIMIT 1
     ), opened AS (
         INSERT INTO attempts (
             invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status,
             tokens_input_estimate, usd_cost_estimate)
         SELECT :invocation_id, coalesce((SELECT max(number) FROM attempts WHERE invocation_id = :invocation_id), 0) + 1,
-            :organization_id, :deployment_id, :model, :provider, :region, :lane, 'started',
+            :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane, 'started',
             :tokens_input_estimate, :usd_cost_estimate
         WHERE NOT EXISTS (SELECT FROM settled)
         RETURNING number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from customhouse.contracts.invocation import (
     AttemptStatus,
     CallInput,
     Caller,
+    CancelRequest,
     Decision,
     InvocationInput,
     InvocationStatus,
@@ -23,8 +25,8 @@ from customhouse.contracts.invocation import (
 )
 from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.policy import builtin_policy
-from tests.doubles.house import CALL_USD, Tenant
-from tests.doubles.provider import ProviderDouble, failure, whole
+from tests.doubles.house import CALL_USD, Tenant, until
+from tests.doubles.provider import ProviderDouble, after, failure, silence, whole
 
 REQUEST = ChatRequest.model_validate({"model": "solo", "messages": [{"role": "user", "content": "Say hello."}]})
 
@@ -95,8 +97,10 @@ async def test_a_row_is_started_before_the_provider_is_called(
     assert seen == [(1, "started")]
 
 
-async def test_a_settled_answer_is_returned_without_a_call(tenant: Tenant, provider: ProviderDouble) -> None:
-    steps = Steps(tenant, local=False)
+async def test_a_settled_answer_is_returned_without_a_call(
+    tenant: Tenant, provider: ProviderDouble, steps: Steps
+) -> None:
+    """The process dies when the answer is settled, and Temporal has not heard of it."""
     decision = await steps.clear()
     outcome = await steps.call(decision)
     again = await steps.call(decision)
@@ -106,6 +110,17 @@ async def test_a_settled_answer_is_returned_without_a_call(tenant: Tenant, provi
     result = await steps.record(decision, again)
     assert result.usd_cost == Decimal(CALL_USD)
     assert len(await tenant.costs()) == 1
+
+
+async def test_a_cancelled_call_is_not_made_again(tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
+    provider.will(silence)
+    decision = await steps.clear()
+    calling = asyncio.create_task(steps.call(decision))
+    await until(lambda: bool(provider.calls))
+    steps.parts.live.cancel(steps.invocation.invocation_id, CancelRequest())
+    assert (await calling).status is AttemptStatus.CANCELLED
+    assert (await steps.call(decision)).status is AttemptStatus.CANCELLED
+    assert len(provider.calls) == len(await tenant.costs()) == 1
 
 
 async def test_a_crash_amid_a_call_is_charged_with_an_estimate(
@@ -132,29 +147,25 @@ async def test_a_crash_amid_a_call_is_charged_with_an_estimate(
     assert result.attempts == 2
 
 
-async def test_a_crash_after_a_local_answer_asks_again_and_charges_both(
-    tenant: Tenant, provider: ProviderDouble
-) -> None:
-    steps = Steps(tenant, local=True)
+async def test_a_late_truth_corrects_the_estimate(tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
+    """A worker that was taken for dead comes back with its answer after another one has given its own."""
+    gate = asyncio.Event()
+    provider.will(after(gate, whole("Late.")), whole("In time."))
     decision = await steps.clear()
-    await steps.call(decision)  # the process dies before `record`
+    stalled = asyncio.create_task(steps.call(decision))
+    await until(lambda: bool(provider.calls))
     outcome = await steps.call(decision)
     await steps.record(decision, outcome)
-    assert await attempts(tenant) == [(1, "unknown"), (2, "succeeded")]
-    assert len(provider.calls) == len(await tenant.costs()) == 2
-
-
-async def test_a_late_truth_corrects_the_estimate(tenant: Tenant) -> None:
-    steps = Steps(tenant, local=True)
-    decision = await steps.clear()
-    stalled = await steps.call(decision)
-    outcome = await steps.call(decision)
-    await steps.record(decision, outcome)
-    await steps.parts.ledger.settle(steps.invocation, stalled)
-    costs = await tenant.costs()
-    assert [cost["usd_cost"] for cost in costs] == [Decimal(CALL_USD)] * 2
+    first, _ = await tenant.costs()
+    assert (first["attempt_status"], first["usage_estimated"]) == ("unknown", True)
+    gate.set()
+    await stalled
+    assert [cost["usd_cost"] for cost in await tenant.costs()] == [Decimal(CALL_USD)] * 2
     (row,) = await tenant.invocations()
     assert row["usd_cost"] == 2 * Decimal(CALL_USD)
+    result = await steps.parts.invocations.result(tenant.organization_id, steps.invocation.invocation_id)
+    assert result is not None
+    assert result.answer == outcome.answer
 
 
 async def test_recording_twice_leaves_one_set_of_rows(tenant: Tenant, steps: Steps) -> None:

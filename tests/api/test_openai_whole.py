@@ -208,6 +208,9 @@ class TestErrors:
         assert caught.value.code == "blocked_by_policy"
         assert caught.value.response.headers["x-customhouse-cost-usd"] == CALL_USD
         assert len(await tenant.costs()) == 1
+        for table in ("invocations", "attempts", "governance_events"):
+            kept = await tenant.rows(f"SELECT * FROM {table} WHERE organization_id = :organization_id")
+            assert SECRETS["github_token"] not in str(kept)
 
     async def test_personal_data_is_redacted_both_ways(self, tenant: Tenant, provider: ProviderDouble) -> None:
         provider.will(whole(f"Call {PII['phone']}."))

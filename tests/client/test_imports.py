@@ -26,7 +26,7 @@ ALLOWED = {allowed!r}
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top in ALLOWED:
+        if top in sys.stdlib_module_names or top in ALLOWED or top.startswith("_sysconfigdata"):
             return None
         raise ModuleNotFoundError(f"an agent runtime has no {{name}}", name=name)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.client import WorkflowHandle
 
 from customhouse.contracts.chat import Json
 from customhouse.contracts.limits import CLAIM_CHECK_BYTES
 from customhouse.storage.keys import Role
-from tests.doubles.house import House, Tenant, running_house
+from tests.doubles.house import House, Tenant, running_house, until
 from tests.doubles.provider import ProviderDouble, failure, stream, whole
 from tests.doubles.sse import reading
 
@@ -38,9 +40,16 @@ async def one(
 
 
 async def history_of(house: House, tenant: Tenant) -> list[bytes]:
+    """Of its one workflow, when it is whole: the answer leaves before the workflow is closed."""
     (row,) = await tenant.invocations()
-    history = await house.parts.temporal.get_workflow_handle(row["workflow_id"]).fetch_history()
+    handle = house.parts.temporal.get_workflow_handle(row["workflow_id"])
+    await until(lambda: _is_closed(handle))
+    history = await handle.fetch_history()
     return [event.SerializeToString() for event in history.events]
+
+
+async def _is_closed(handle: WorkflowHandle[Any, Any]) -> bool:
+    return (await handle.describe()).close_time is not None
 
 
 def chat(prompt: str, model: str, **more: object) -> Json:

@@ -25,6 +25,17 @@ ENVIRONMENT = {
 }
 
 
+PRAGMAS = (
+    "journal_mode=wal",
+    "synchronous=normal",
+    # A checkpoint is the only time at which SQLite waits for the disk: at 40 MB of log instead of 4 it does so a tenth
+    # as often (an empty workflow's p95 fell from 39 to 27 ms).
+    "wal_autocheckpoint=10000",
+    "cache_size=-65536",
+    "temp_store=memory",
+)
+
+
 class TemporalServer:
     """One server with its Web UI, on loopback only. Without `database` it forgets everything when it stops."""
 
@@ -53,7 +64,8 @@ class TemporalServer:
         if database:
             # WAL with synchronous=normal: a crash of the process loses nothing; a power cut may lose the last commits.
             command += ["--db-filename", str(database)]
-            command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
+            for pragma in PRAGMAS:
+                command += ["--sqlite-pragma", pragma]
         for key in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{key.name}={key.indexed_value_type.name.title()}"]
         self.process = ChildProcess(

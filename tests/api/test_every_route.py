@@ -1,0 +1,164 @@
+"""Walks every route of the application with keys that must not get through. A new route has to be entered here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from customhouse.contracts.chat import Json
+from customhouse.storage.keys import Keys, Role
+from tests.doubles.house import House, Tenant
+
+HELLO: Any = [{"role": "user", "content": "Say hello."}]
+
+Access = Literal["open", "member", "operator"]
+Foreign = Literal["own only", "nothing of others", "not found", "is not bound"]
+
+OPEN_ROUTES = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    # The description of the API, which holds nothing of anybody's.
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/oauth2-redirect"),
+    # A browser asks without a key before it asks with one.
+    ("OPTIONS", "/api/v1/codec/decode"),
+    ("OPTIONS", "/api/v1/codec/encode"),
+}
+
+CHAT: Json = {"model": "solo", "messages": HELLO}
+
+ROUTES: dict[tuple[str, str], tuple[Access, Foreign, Json | None]] = {
+    ("POST", "/v1/chat/completions"): ("member", "own only", CHAT),
+    ("GET", "/v1/models"): ("member", "is not bound", None),
+    ("GET", "/v1/models/{model:path}"): ("member", "is not bound", None),
+    ("POST", "/api/v1/invocations"): ("member", "own only", {"request": CHAT}),
+    ("GET", "/api/v1/invocations"): ("member", "nothing of others", None),
+    ("GET", "/api/v1/invocations/{invocation_id}"): ("member", "not found", None),
+    ("GET", "/api/v1/invocations/{invocation_id}/stream"): ("member", "not found", None),
+    ("POST", "/api/v1/invocations/{invocation_id}/cancel"): ("member", "not found", None),
+    ("GET", "/api/v1/cost-logs"): ("member", "nothing of others", None),
+    ("POST", "/api/v1/codec/decode"): ("operator", "is not bound", {"payloads": []}),
+    ("POST", "/api/v1/codec/encode"): ("operator", "is not bound", {"payloads": []}),
+}
+
+
+def routes_of(owner: FastAPI | APIRouter) -> Iterator[tuple[str, str]]:
+    for route in owner.routes:
+        if isinstance(included := getattr(route, "original_router", None), APIRouter):
+            yield from routes_of(included)
+            continue
+        assert isinstance(route, APIRoute | Route), f"{route} is of a kind that this walk does not know"
+        for method in route.methods or set():
+            if method != "HEAD":
+                yield method, route.path
+
+
+@pytest.fixture
+async def theirs(house: House, tenant: Tenant) -> tuple[Tenant, UUID]:
+    """Another organization with an invocation of its own."""
+    other = await house.tenant()
+    headers = {"idempotency-key": "theirs", "x-customhouse-agent": "their agent"}
+    await other.http.post("/v1/chat/completions", json=CHAT, headers=headers)
+    (row,) = await other.invocations()
+    assert await tenant.invocations() == []
+    return other, row["id"]
+
+
+def url_of(path: str, invocation_id: UUID) -> str:
+    return path.replace("{invocation_id}", str(invocation_id)).replace("{model:path}", "solo")
+
+
+def test_every_route_is_known(house: House) -> None:
+    assert set(routes_of(house.app)) == set(ROUTES) | OPEN_ROUTES
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+class TestWithout:
+    async def ask(self, house: House, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=house.url) as stranger:
+            body = ROUTES[method, path][2]
+            return await stranger.request(method, url_of(path, UUID(int=0)), json=body, headers=headers)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"authorization": "Bearer"},
+            {"authorization": "Bearer ck_wrong"},
+            {"authorization": "Basic dXNlcjpwYXNz"},
+            {"x-api-key": "ck_wrong"},
+        ],
+        ids=["none", "empty", "wrong", "basic", "x-api-key"],
+    )
+    async def test_a_good_key(self, house: House, method: str, path: str, headers: dict[str, str]) -> None:
+        response = await self.ask(house, method, path, headers)
+        assert response.status_code == 401, response.text
+        assert response.headers["www-authenticate"].startswith("Bearer")
+
+    async def test_one_that_is_good_still(self, house: House, tenant: Tenant, method: str, path: str) -> None:
+        expired = await house.tenant(Role.ADMIN, of=tenant, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        await house.change(
+            "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = :id", id=expired.key_id
+        )
+        revoked = await house.tenant(Role.ADMIN, of=tenant)
+        await Keys(house.parts.engine).revoke(tenant.organization_id, revoked.key_id, actor="test")
+        for key in (expired, revoked):
+            assert (await self.ask(house, method, path, key.headers)).status_code == 401
+
+    async def test_the_role(self, house: House, tenant: Tenant, method: str, path: str) -> None:
+        access = ROUTES[method, path][0]
+        response = await self.ask(house, method, path, tenant.headers)
+        assert (response.status_code == 403) is (access == "operator"), response.text
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+async def test_with_a_foreign_key(
+    house: House, tenant: Tenant, theirs: tuple[Tenant, UUID], method: str, path: str
+) -> None:
+    """Not even an administrator of another organization sees anything, or learns that there is something."""
+    other, invocation_id = theirs
+    _, foreign, body = ROUTES[method, path]
+    admin = await house.tenant(Role.ADMIN, of=tenant)
+    before = await other.invocations()
+    response = await admin.http.request(
+        method, url_of(path, invocation_id), json=body, headers={"idempotency-key": "theirs"}
+    )
+    if foreign == "not found":
+        assert response.status_code == 404
+    elif foreign == "nothing of others":
+        assert response.json() == {"data": [], "next": None}
+        for query in ({"agent_id": "their agent"}, {"model": "solo"}):
+            assert (await admin.http.request(method, path, params=query)).json()["data"] == []
+    elif foreign == "own only":
+        assert response.status_code == 200
+        assert "idempotent-replayed" not in response.headers
+        assert response.headers["x-customhouse-invocation-id"] != str(invocation_id)
+    assert await other.invocations() == before
+    assert len(await other.costs()) == 1
+    assert "their agent" not in response.text
+
+
+async def test_sums_hold_nothing_of_others(house: House, tenant: Tenant, theirs: tuple[Tenant, UUID]) -> None:
+    assert theirs[0].organization_id != tenant.organization_id
+    response = await tenant.http.get("/api/v1/cost-logs", params={"group_by": "agent_id"})
+    assert response.json() == {"data": [], "next": None}
+
+
+async def test_readiness_tells_of_each_part(house: House) -> None:
+    async with httpx.AsyncClient(base_url=house.url) as stranger:
+        assert (await stranger.get("/healthz")).json() == {"status": "ok"}
+        ready = await stranger.get("/readyz")
+    assert ready.status_code == 200
+    assert {name: part["status"] for name, part in ready.json()["parts"].items()} == {
+        "database": "ok",
+        "temporal": "ok",
+    }
