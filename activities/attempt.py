@@ -14,11 +14,12 @@ from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json, Messag
 from customhouse.contracts.errors import ErrorRecord, FailureKind, ProviderError
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
+from customhouse.governance import answer_schema
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_answer, complaint_of, wants_json
 from customhouse.governance.checks.suite import CheckSuite
 from customhouse.governance.policy import Policy
-from customhouse.governance.redaction import redact_request
+from customhouse.governance.redaction import redact_answer, redact_request
 from customhouse.governance.streaming import Finished, StreamGovernor
 from customhouse.integrations.providers.base import Completed, Delta, ProviderCall, ProviderEvent
 from customhouse.integrations.providers.registry import Providers
@@ -228,6 +229,15 @@ class Attempt:
             repair=repair,
             steps=steps,
         )
+
+    def _kept(self, answer: ChatCompletion, governed: Finished) -> ChatCompletion | None:
+        """What is stored: the answer as the caller saw it, or with all that offends taken out where they saw none."""
+        if governed.verdict not in (Verdict.BLOCK, Verdict.REVIEW):
+            return governed.answer
+        offending = [f for f in governed.findings if verdicts.action_for(f, self._parts.policy) is not Verdict.ALLOW]
+        if any(f.span is None and f.check != answer_schema.CHECK for f in offending):
+            return None  # more was found than was listed, so it cannot all be taken out
+        return redact_answer(answer, [f for f in offending if f.span is not None])
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._clock) * 1000

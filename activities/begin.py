@@ -17,6 +17,7 @@ from activities.clear import Clear
 from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.invocation import Begun, CallInput, Decision, InvocationInput, Lane
 from customhouse.contracts.timing import CALL_RETRY
+from customhouse.governance.endings import with_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class BeginActivity:
         """Idempotent, as its two steps are. A provider's failure is returned, not raised: the decision goes with it."""
         cleared = await self.clear.clear(invocation, self.call.opening)
         decision = cleared.decision
-        if decision.settled is not None or decision.error is not None or decision.route[0].lane is not Lane.LOCAL:
+        if decision.settled is not None:
+            return Begun(result=decision.settled)
+        if decision.error is not None or decision.route[0].lane is not Lane.LOCAL:
             return Begun(decision=decision)
         call = first_call(invocation, decision)
         try:
@@ -43,6 +46,8 @@ class BeginActivity:
             if not failure.details:
                 raise
             return _failed(decision, failure)
+        if outcome.recorded is not None:
+            return Begun(result=with_answer(outcome.recorded, outcome))
         return Begun(decision=decision, outcome=outcome)
 
 

@@ -10,6 +10,7 @@ from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from activities.live import Live
 from customhouse.client import CHUNKS
 from customhouse.contracts.chat import Json
+from customhouse.contracts.chunks import ChunkBatch
 from customhouse.contracts.governance import Direction
 from customhouse.contracts.invocation import CallInput
 from customhouse.contracts.timing import STREAM_BATCH
@@ -40,11 +41,11 @@ class ChunkSink:
             yield publish
             return
         stream = WorkflowStreamClient.from_within_activity(batch_interval=STREAM_BATCH)
-        topic = stream.topic(CHUNKS, type=list[Json])
+        topic = stream.topic(CHUNKS, type=ChunkBatch)
 
         async def publish_both(chunks: list[Json], waited_ms: float) -> None:
             await publish(chunks, waited_ms)
-            topic.publish(chunks)
+            topic.publish(ChunkBatch(attempt=attempt, chunks=chunks, verdict=verdict, waited_ms=waited_ms))
 
         async with stream:
             yield publish_both

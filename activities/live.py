@@ -31,12 +31,19 @@ class LiveInvocation:
     waited_ms: float = 0.0
     """What the provider took to its first token."""
     result: InvocationResult | None = None
+    is_relayed: bool = False
+    """While chunks still come from another process: the result waits for them."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Replaced whenever something changes, so that any number of watchers can wait without missing a change."""
 
     def notify(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def interrupt(self) -> None:
+        """No more chunks will come: whoever has seen some has seen a part of an answer."""
+        if self.chunks:
+            self.attempt, self.chunks = self.attempt + 1, []
 
 
 class StreamInterrupted(Exception):
@@ -133,7 +140,7 @@ async def follow(live: LiveInvocation) -> AsyncIterator[list[Json] | InvocationR
             batch = live.chunks[sent:]
             sent += len(batch)
             yield batch
-        elif live.result is not None:
+        elif live.result is not None and not live.is_relayed:
             yield live.result
             return
         else:

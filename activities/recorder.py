@@ -10,6 +10,7 @@ from activities.live import Live
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.identity import trace_id
 from customhouse.contracts.invocation import InvocationResult, InvocationStatus, RecordInput
+from customhouse.governance.endings import with_answer
 from customhouse.governance.journal import events_of
 from customhouse.governance.policy import Policy
 from customhouse.integrations.telemetry import Telemetry
@@ -37,11 +38,7 @@ class Recorder:
                 elapsed_ms=elapsed_ms,
                 notify=record.invocation.origin != self.process_id,
             )
-        outcome = record.outcome
-        told = standing
-        if outcome is not None and standing.status is InvocationStatus.COMPLETED:
-            told = standing.model_copy(update={"answer": outcome.answer, "answer_ref": outcome.answer_ref})
-        self.live.finish(told)
+        self.live.finish(standing if record.outcome is None else with_answer(standing, record.outcome))
         overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
         self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
         return standing

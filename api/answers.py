@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from activities.live import StreamInterrupted
 from api import headers
-from api.chunks import as_asked, chunks_of
+from api.chunks import as_asked
 from api.doors import Doors
 from api.invoker import Running
 from api.problems import openai_error, render
 from api.sse import DONE, EventStream, event
 from customhouse.contracts.chat import ChatCompletion, Json
+from customhouse.contracts.chunks import chunks_of
 from customhouse.contracts.errors import ErrorRecord, InvocationFailed
 from customhouse.contracts.invocation import InvocationResult, InvocationStatus
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
 from api import chat, codec, cost_logs, health, invocations, problems
 from api.doors import Doors
+from api.invocations import InvocationRequest
 from customhouse import __version__
+from customhouse.contracts.chat import ChatRequest, Json
 
 _DESCRIPTION = (
     "Governed calls to large language models: checked, routed, charged and recorded exactly once. "
@@ -24,7 +27,24 @@ def create_app(doors: Doors) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.doors = doors
+    _describe_bodies(app)
     problems.install(app)
     for module in (health, chat, invocations, cost_logs, codec):
         app.include_router(module.router)
     return app
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """FastAPI does not know the bodies that routes read by themselves: their schemas are added to its description."""
+    describe = app.openapi
+
+    def openapi() -> Json:
+        if app.openapi_schema is None:
+            _, bodies = models_json_schema(
+                [(ChatRequest, "validation"), (InvocationRequest, "validation")],
+                ref_template="#/components/schemas/{model}",
+            )
+            describe()["components"]["schemas"] |= bodies["$defs"]
+        return describe()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -101,14 +101,15 @@ async def answer(request: Request, doors: Doors, ask: Ask, options: CallOptions)
         return await whole_answer(request, doors, running, manner)
 
 
-@router.get("/models", summary="Models that can be asked for")
+@router.get("/models", summary="Models that can be asked for", responses=openai_errors(401))
 async def list_models(doors: TheDoors, _: Member) -> dict[str, Any]:
     """Every model of the catalog, in OpenAI's form."""
     return {"object": "list", "data": [_model(doors, name) for name in doors.catalog.models]}
 
 
-@router.get("/models/{model:path}", summary="One model")
+@router.get("/models/{model:path}", summary="One model", responses=openai_errors(401, 404, 422))
 async def get_model(model: str, doors: TheDoors, _: Member) -> dict[str, Any]:
+    """One model of the catalog, in OpenAI's form, with the deployments that serve it."""
     if model not in doors.catalog.models:
         raise NotFound(
             f"The model {model!r} is not in the catalog. GET /v1/models lists those that are.", param="model"

@@ -19,6 +19,23 @@ from customhouse.integrations.codec import decode_payloads, encode_payloads
 
 router = APIRouter(prefix="/api/v1/codec", tags=["Codec"])
 
+_BYTES = {"type": "string", "format": "byte"}
+_PAYLOAD = {
+    "type": "object",
+    "properties": {"metadata": {"type": "object", "additionalProperties": _BYTES}, "data": _BYTES},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"payloads": {"type": "array", "items": _PAYLOAD}}},
+                "example": {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "ImhpIg=="}]},
+            }
+        },
+    }
+}
+
 _MAX_PAYLOADS_BYTES = 16 * 2**20
 """A page of history: Temporal sends at most 4 MB a message, and base64 and JSON make it larger."""
 
@@ -47,7 +64,7 @@ async def preflight(cors: Cors) -> Response:
     return Response(status_code=204, headers=cors)
 
 
-@router.post("/decode", summary="Decrypt payloads", responses=problems(401, 403, 404, 413, 422))
+@router.post("/decode", summary="Decrypt payloads", responses=problems(401, 403, 404, 413, 422), openapi_extra=_BODY)
 async def decode(request: Request, doors: TheDoors, _: Operator, cors: Cors) -> Response:
     """Payloads in protobuf's JSON, as Temporal's codec protocol has it. For operators only."""
     if doors.codec is None:
@@ -56,7 +73,7 @@ async def decode(request: Request, doors: TheDoors, _: Operator, cors: Cors) -> 
     return Response(await decode_payloads(body, doors.codec), headers=cors, media_type="application/json")
 
 
-@router.post("/encode", summary="Encrypt payloads", responses=problems(401, 403, 404, 413, 422))
+@router.post("/encode", summary="Encrypt payloads", responses=problems(401, 403, 404, 413, 422), openapi_extra=_BODY)
 async def encode(request: Request, doors: TheDoors, _: Operator, cors: Cors) -> Response:
     """The other way: for what an operator types into the Web UI."""
     if doors.codec is None:

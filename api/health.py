@@ -18,6 +18,7 @@ router = APIRouter(tags=["Health"])
 
 @router.get("/healthz", summary="Whether the process lives")
 async def healthz() -> dict[str, str]:
+    """200 as long as the process answers at all, whatever state its parts are in."""
     return {"status": "ok"}
 
 

@@ -172,7 +172,7 @@ async def get(invocation_id: UUID, doors: TheDoors, principal: Member) -> Invoca
     response_class=Response,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events, as `/v1` streams."},
-        **problems(401, 404, 409, 422),
+        **problems(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     },
 )
 async def stream(invocation_id: UUID, request: Request, doors: TheDoors, principal: Member) -> Response:
@@ -187,7 +187,7 @@ async def stream(invocation_id: UUID, request: Request, doors: TheDoors, princip
     "/{invocation_id}/cancel",
     summary="Cancel an invocation",
     status_code=202,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(400, 401, 404, 409, 422, 503),
 )
 async def cancel(
     invocation_id: UUID, doors: TheDoors, principal: Member, why: CancelRequest | None = None

@@ -15,6 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from activities.live import Live, LiveInvocation, follow
+from api.relay import Relay
 from api.watchdog import Watchdog
 from customhouse.client import start_workflow
 from customhouse.contracts.chat import ChatRequest, Json
@@ -98,6 +99,7 @@ class Invoker:
         self._sealer = sealer
         self._telemetry = telemetry
         self._has_worker = has_worker
+        self._relay = None if has_worker else Relay(temporal, live)
         self._watchdog = Watchdog(temporal, live, ledger, invocations)
         self._looking: set[asyncio.Task[bool]] = set()
 
@@ -144,6 +146,8 @@ class Invoker:
             with self._telemetry.current(root, end=False):
                 await self._start(invocation)
             start_ms = (time.perf_counter() - started) * 1000
+            if self._relay is not None and invocation.stream:
+                self._relay.begin(live, workflow)
             with self._watchdog.over(live, ask.caller.organization_id, workflow):
                 yield Running(invocation.invocation_id, workflow, replayed, start_ms, live)
 
@@ -156,6 +160,8 @@ class Invoker:
                 raise NotFound(f"There is no invocation {invocation_id} in your organization.", param="invocation_id")
             if record.status.is_final:
                 await self._watchdog.look(organization_id, invocation_id)
+            elif self._relay is not None and record.stream:
+                self._relay.begin(live, record.workflow_id)
             with self._watchdog.over(live, organization_id, record.workflow_id):
                 yield Running(invocation_id, record.workflow_id, replayed=True, start_ms=0.0, live=live)
 

@@ -29,6 +29,7 @@ from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from customhouse.contracts.chat import ChatRequest, Json
+from customhouse.contracts.chunks import ChunkBatch, chunks_of
 from customhouse.contracts.errors import (
     CustomhouseError,
     ErrorRecord,
@@ -46,7 +47,7 @@ from customhouse.contracts.timing import WORKFLOW_TASK_TIMEOUT
 WORKFLOW = "GovernedInvocation"
 TASK_QUEUE = "customhouse"
 CHUNKS = "chunks"
-"""Topic of the workflow's stream that bears `chat.completion.chunk`s."""
+"""Topic of the workflow's stream; bears `ChunkBatch`es."""
 
 ORGANIZATION = SearchAttributeKey.for_keyword("CustomhouseOrganization")
 AGENT = SearchAttributeKey.for_keyword("CustomhouseAgent")
@@ -136,10 +137,21 @@ class InvocationHandle:
         await self.workflow.cancel()
 
     async def chunks(self) -> AsyncIterator[Json]:
-        """The governed `chat.completion.chunk`s of an invocation that was started with `stream=True`."""
+        """The governed `chat.completion.chunk`s of an invocation that was started with `stream=True`.
+
+        None where it had ended before. Raises InvocationFailed where another attempt begins the answer anew, after a
+        worker's death; `result` still has it whole.
+        """
         stream = WorkflowStreamClient(self.workflow)
-        async for item in stream.subscribe([CHUNKS], result_type=list[Json]):
-            for chunk in item.data:
+        attempt: int | None = None
+        async for item in stream.subscribe([CHUNKS], result_type=ChunkBatch):
+            if attempt not in (None, item.data.attempt):
+                raise InvocationFailed(
+                    "The worker that made this stream died amid it, and another one began the answer anew. Await "
+                    "`result` for the whole answer."
+                )
+            attempt = item.data.attempt
+            for chunk in item.data.chunks:
                 yield chunk
 
 
@@ -188,9 +200,14 @@ class CustomhouseClient:
     async def stream(self, request: ChatRequest, **options: Any) -> AsyncIterator[Json]:
         """Start and yield governed chunks; raises at the end what a blocked or failed invocation ended with."""
         handle = await self.start(request.model_copy(update={"stream": True}), **options)
+        seen = False
         async for chunk in handle.chunks():
+            seen = True
             yield chunk
-        await handle.result()
+        result = await handle.result()
+        if not seen and result.answer is not None:  # the key's invocation had ended before
+            for chunk in chunks_of(result.answer):
+                yield chunk
 
 
 def invocation_input(

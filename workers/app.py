@@ -21,6 +21,7 @@ from customhouse.contracts.timing import DRAIN_TIMEOUT
 from customhouse.integrations import logs
 from workers.compose import composed, doors, listen_for_cancels
 from workers.invocation_worker import invocation_worker, queue_worker
+from workers.schedules import ensure_schedules
 from workers.settings import Settings, load_settings
 
 
@@ -33,6 +34,7 @@ async def serve(settings: Settings, *, worker: bool = True) -> None:
         parts = await stack.enter_async_context(composed(settings, os.environ))
         if worker:
             await listen_for_cancels(parts)
+            await ensure_schedules(parts.temporal, settings.task_queue)
             await stack.enter_async_context(_running([invocation_worker(parts)]))
         _settle_memory()
         the_doors = doors(parts, has_worker=worker)
@@ -44,6 +46,8 @@ async def work(settings: Settings, queues: Sequence[str]) -> None:
     """Workers alone: for invocations, or for the provider calls of the named task queues."""
     async with composed(settings, os.environ) as parts:
         await listen_for_cancels(parts)
+        if not queues:
+            await ensure_schedules(parts.temporal, settings.task_queue)
         workers = [queue_worker(parts.temporal, queue, parts) for queue in queues] or [invocation_worker(parts)]
         async with _running(workers):
             await _stop_signal()

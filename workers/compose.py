@@ -19,6 +19,7 @@ from activities.call import CallActivity
 from activities.chunk_sink import ChunkSink
 from activities.clear import Clear
 from activities.content import ContentAccess
+from activities.housekeeping import HousekeepingActivity
 from activities.latency import LatencyBook
 from activities.live import Live
 from activities.outcomes import Costing
@@ -85,6 +86,7 @@ class Parts:
     begin: BeginActivity
     call: CallActivity
     record: RecordActivity
+    housekeeping: HousekeepingActivity
 
 
 @asynccontextmanager
@@ -152,6 +154,7 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             begin=BeginActivity(clear, call),
             call=call,
             record=RecordActivity(recorder),
+            housekeeping=HousekeepingActivity(engine, ledger, invocations, temporal),
         )
 
 

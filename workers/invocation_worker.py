@@ -10,6 +10,7 @@ from customhouse.contracts.timing import CALL_HEARTBEAT, DRAIN_TIMEOUT
 from workers.compose import Parts
 from workers.inline_executor import InlineExecutor
 from workflows.governed_invocation import GovernedInvocation
+from workflows.housekeeping import Housekeeping
 
 SLOTS = 200
 """Invocations that one process works on at once. Most of them wait for a provider."""
@@ -27,8 +28,14 @@ def invocation_worker(parts: Parts) -> Worker:
     return Worker(
         parts.temporal,
         task_queue=settings.task_queue,
-        workflows=[GovernedInvocation],
-        activities=[parts.begin.begin, parts.call.call, parts.record.record],
+        workflows=[GovernedInvocation, Housekeeping],
+        activities=[
+            parts.begin.begin,
+            parts.call.call,
+            parts.record.record,
+            parts.housekeeping.make_partitions,
+            parts.housekeeping.close_abandoned,
+        ],
         workflow_runner=SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner(),
         workflow_task_executor=None if settings.sandbox else InlineExecutor(max_workers=1),
         tuner=WorkerTuner.create_fixed(

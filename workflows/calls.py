@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         AttemptOutcome,
         Begun,
         CallInput,
+        Decision,
         InvocationInput,
         InvocationStatus,
         Lane,
@@ -40,10 +41,10 @@ with workflow.unsafe.imports_passed_through():
 class Calls:
     """Makes the attempts. Nothing here leaves the route that `clear` froze."""
 
-    def __init__(self, invocation: InvocationInput, begun: Begun, deadline: datetime) -> None:
+    def __init__(self, invocation: InvocationInput, decision: Decision, begun: Begun, deadline: datetime) -> None:
         self._invocation = invocation
         self._begun = begun
-        self._decision = begun.decision
+        self._decision = decision
         self._deadline = deadline
 
     async def along_the_route(self) -> Ending:
@@ -52,7 +53,7 @@ class Calls:
         for index, step in enumerate(self._decision.route):
             if self._remaining() <= timedelta(0):
                 break
-            begun = self._begun if index == 0 else Begun(decision=self._decision)
+            begun = self._begun if index == 0 else Begun()
             if begun.failure is not None and begun.retry_after_s is None:
                 failures.append(begun.failure)
                 if begun.failure.kind is FailureKind.TERMINAL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
         RecordInput,
     )
     from customhouse.contracts.timing import CALL_MARGIN, DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
-    from customhouse.governance.endings import Ending, cancelled
+    from customhouse.governance.endings import Ending, cancelled, with_answer
     from customhouse.integrations import temporal_names as names
     from workflows.calls import Calls
 
@@ -49,9 +49,15 @@ class GovernedInvocation:
     async def run(self, invocation: InvocationInput) -> InvocationResult:
         deadline = workflow.now() + timedelta(seconds=invocation.deadline_s)
         begun = await self._begin(invocation)
+        result = begun.result or await self._go_on(invocation, begun, deadline)
+        _label(result)
+        return _returned(result)
+
+    async def _go_on(self, invocation: InvocationInput, begun: Begun, deadline: datetime) -> InvocationResult:
+        """What `begin` could not end by itself: refusals, other lanes, retries, repairs, further deployments."""
         decision = begun.decision
-        if decision.settled is not None:
-            return _returned(decision.settled)
+        if decision is None:
+            raise ApplicationError("`begin` returned neither a result nor a decision.", non_retryable=True)
         invocation = invocation.model_copy(update={"invocation_id": decision.invocation_id})
         if decision.error is not None:
             blocked = decision.verdict is Verdict.BLOCK
@@ -59,15 +65,13 @@ class GovernedInvocation:
             ending = Ending(status, error=decision.error)
         else:
             try:
-                ending = await Calls(invocation, begun, deadline).along_the_route()
+                ending = await Calls(invocation, decision, begun, deadline).along_the_route()
             except asyncio.CancelledError:
                 ending = cancelled(None)  # between two attempts: nothing is being spent
-        recorded = ending.outcome.recorded if ending.outcome is not None else None
+        outcome = ending.outcome
+        recorded = outcome.recorded if outcome is not None else None
         result = recorded or await self._record(invocation, decision, ending)
-        _label(result)
-        if ending.outcome is not None and result.status is InvocationStatus.COMPLETED:
-            result.answer, result.answer_ref = ending.outcome.answer, ending.outcome.answer_ref
-        return _returned(result)
+        return result if outcome is None else with_answer(result, outcome)
 
     async def _begin(self, invocation: InvocationInput) -> Begun:
         deadline = timedelta(seconds=invocation.deadline_s) + CALL_MARGIN

@@ -60,7 +60,7 @@ async def main(invocations: int, only: str, seed: int, *, keep: bool, printer: C
     printer.print(f"Seed {seed}")
     generator = random.Random(seed)
     scenarios = [scenario for scenario in all_scenarios() if only in scenario.name]
-    provider, tally = ChaosProvider(generator), Tally()
+    provider, tally = ChaosProvider(generator, LONGEST_PAUSE_S), Tally()
     async with AsyncExitStack() as opened:
         folder = await opened.enter_async_context(work_folder(keep=keep))
         provider_url = await opened.enter_async_context(serving(provider))
@@ -136,7 +136,6 @@ async def _run(batches: Sequence[Batch], arena: Arena, client: Client, tally: Ta
 
 
 async def _one(scenario: Scenario, asks: Sequence[Ask], arena: Arena, client: Client) -> tuple[list[End], bool]:
-    arena.provider.longest_pause_s = LONGEST_PAUSE_S if scenario.is_staggered else 0.0
     begun: list[asyncio.Task[End]] = []
 
     async def late(ask: Ask) -> End:

@@ -20,6 +20,9 @@ POLL_S = 0.001
 PATIENCE_S = 3.0
 """For a statement to come and wait. Product statements give a lock up after 5 s."""
 
+GATHER_S = 0.3
+"""For others to come to the same boundary, so that one kill meets several of them there."""
+
 
 class Barrier:
     """A lock that is held, and whoever waits for it."""
@@ -43,10 +46,11 @@ class Barrier:
         return False
 
     async def has_waiters(self) -> bool:
-        """True as soon as a statement waits at the barrier; False if none comes."""
+        """True once statements wait at the barrier, GATHER_S after the first; False if none comes."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             if await self._waiters():
+                await asyncio.sleep(GATHER_S)
                 return True
             await asyncio.sleep(POLL_S)
         return False

@@ -39,20 +39,21 @@ class Moment(StrEnum):
 
 
 class ChaosProvider:
-    """Answers after `pause()` seconds, in one go or a word at a time."""
+    """Answers after up to `longest_pause_s`, in one go or a word at a time, with a second pause amid the words."""
 
-    def __init__(self, generator: random.Random) -> None:
+    def __init__(self, generator: random.Random, longest_pause_s: float) -> None:
         self.calls: Counter[str] = Counter()
         """Calls that have arrived, by idempotency key."""
-        self.longest_pause_s = 0.0
+        self._longest_pause_s = longest_pause_s
         self._random = generator
         self._numbers = itertools.count(1)
         self._trap: tuple[Moment, Callable[[], None]] | None = None
+        self._until_sprung = 0
         self.sprung = asyncio.Event()
 
-    def arm(self, moment: Moment, action: Callable[[], None]) -> None:
-        """Run `action` at this moment of the next call that comes to it, once."""
-        self._trap = (moment, action)
+    def arm(self, moment: Moment, action: Callable[[], None], *, at_call: int = 1) -> None:
+        """Run `action` once: at this moment of the first call that comes to it, or the second, and so on."""
+        self._trap, self._until_sprung = (moment, action), at_call
         self.sprung.clear()
 
     def disarm(self) -> None:
@@ -62,7 +63,7 @@ class ChaosProvider:
         body = orjson.loads(await request.read())
         self.calls[_key_of(body)] += 1
         self._reached(Moment.ARRIVAL)
-        await asyncio.sleep(self._random.uniform(0, self.longest_pause_s))
+        await asyncio.sleep(self._random.uniform(0, self._longest_pause_s))
         identity = f"chatcmpl-chaos-{next(self._numbers)}"
         # The caller may be dead by now: that is the point. Its attempt is the ledger's to account for.
         with contextlib.suppress(ConnectionResetError):
@@ -82,7 +83,7 @@ class ChaosProvider:
         response = await open_stream(request)
         for number, chunk in enumerate(chunks(identity, body)):
             if number == CHUNKS_BEFORE_MIDSTREAM:
-                await asyncio.sleep(self._random.uniform(0, self.longest_pause_s))
+                await asyncio.sleep(self._random.uniform(0, self._longest_pause_s))
                 self._reached(Moment.MIDSTREAM)
             await response.write(event(chunk))
         await close_stream(response)
@@ -90,7 +91,10 @@ class ChaosProvider:
         return response
 
     def _reached(self, moment: Moment) -> None:
-        if self._trap is not None and self._trap[0] is moment:
+        if self._trap is None or self._trap[0] is not moment:
+            return
+        self._until_sprung -= 1
+        if self._until_sprung == 0:
             action, self._trap = self._trap[1], None
             action()
             self.sprung.set()

@@ -15,7 +15,10 @@ from benchmarks.chaos.provider import ChaosProvider, Moment
 TRAP_PATIENCE_S = 5.0
 
 LONGEST_PAUSE_S = 0.4
-"""Of the provider, where the kill is at random: so that it may meet any step."""
+"""Of the provider: so that calls are at different moments when the kill comes."""
+
+SPRINGS_AT_CALL = 2
+"""By then others are under way, or have just been answered."""
 
 RANDOM_WINDOW_S = (0.05, 1.5)
 """After the clients have begun."""
@@ -77,7 +80,7 @@ async def at_write(arena: Arena, begin: Begin, *, table: str, commits: bool) -> 
 
 async def at_provider(arena: Arena, begin: Begin, *, moment: Moment) -> bool:
     """The provider kills its caller at this moment of a call."""
-    arena.provider.arm(moment, lambda: (arena.killer.kill("app"), None)[1])
+    arena.provider.arm(moment, lambda: (arena.killer.kill("app"), None)[1], at_call=SPRINGS_AT_CALL)
     begin()
     try:
         await asyncio.wait_for(arena.provider.sprung.wait(), TRAP_PATIENCE_S)
@@ -110,7 +113,7 @@ def all_scenarios() -> list[Scenario]:
         _app("clear sent, never committed", partial(at_clear, commits=False)),
         _app("clear committed, nobody heard", partial(at_clear, commits=True)),
         _random("postgres"),
-        _app("cleared, attempt's start never committed", partial(attempt, commits=False)),
+        _app("attempt's start never committed", partial(attempt, commits=False)),
         _random("temporal"),
         _app("attempt started, provider not called", partial(attempt, commits=True)),
         _app("provider called, before its answer", partial(at_provider, moment=Moment.ARRIVAL)),

@@ -189,9 +189,11 @@ class AttemptOutcome(BaseModel):
 
 
 class Begun(BaseModel):
-    """Outcome of `begin`: the decision, and the first attempt where it was made at once."""
+    """Outcome of `begin`: the end, where it has come already; else the decision, and what the first attempt came to."""
 
-    decision: Decision
+    result: InvocationResult | None = None
+    """Recorded in Postgres, and with its answer. Nothing else is set then: history need not hold it all twice."""
+    decision: Decision | None = None
     outcome: AttemptOutcome | None = None
     failure: ErrorRecord | None = None
     """What the first attempt failed with."""

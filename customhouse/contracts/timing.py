@@ -106,3 +106,21 @@ BUS_PROBE = timedelta(seconds=15)
 
 STREAM_BATCH = timedelta(milliseconds=200)
 """Chunks that are read through the workflow go in batches: each costs a signal in its history."""
+
+# --- Housekeeping -----------------------------------------------------------------------------------------------------
+
+HOUSEKEEPING_INTERVAL = timedelta(hours=1)
+
+HOUSEKEEPING_STEP_TIMEOUT = timedelta(minutes=10)
+
+HOUSEKEEPING_STEP_HEARTBEAT = timedelta(minutes=1)
+
+HOUSEKEEPING_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=5),
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=5,
+)
+"""What fails five times has its next turn an hour later."""
+
+ABANDONED_AFTER = timedelta(minutes=10)
+"""Younger invocations may be between their row and their workflow."""

@@ -25,6 +25,10 @@ _PLAIN_KEYWORDS = frozenset(
 """Keywords whose value tells a reader all."""
 
 
+CHECK = "json_schema"
+"""Name of the check, as findings and policies have it. Its findings have no span: nothing of the answer offends."""
+
+
 class AnswerSchema:
     """The JSON that one request asks for."""
 
@@ -89,13 +93,13 @@ def check_answer(request: ChatRequest, answer: ChatCompletion) -> list[Finding]:
 
 def complaint_of(findings: Sequence[Finding]) -> str:
     """What to tell the model when it is asked again."""
-    reasons = "\n".join(f"- {finding.explanation}" for finding in findings if finding.check == "json_schema")
+    reasons = "\n".join(f"- {finding.explanation}" for finding in findings if finding.check == CHECK)
     return f"Your answer does not have the form that was asked for:\n{reasons}\nAnswer again, with the JSON alone."
 
 
 def _finding(kind: str, explanation: str) -> Finding:
     return Finding(
-        check="json_schema",
+        check=CHECK,
         kind=kind,
         severity=Severity.HIGH,
         direction=Direction.OUTPUT,

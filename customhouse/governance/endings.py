@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from customhouse.contracts.errors import ErrorRecord, InvocationCancelled
 from customhouse.contracts.governance import Verdict
-from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, InvocationStatus
+from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, InvocationResult, InvocationStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,10 @@ def cancelled(outcome: AttemptOutcome | None) -> Ending:
     reason = outcome.error.message if outcome is not None and outcome.error is not None else "cancelled by request"
     error = InvocationCancelled(f"The invocation was cancelled: {reason}.")
     return Ending(InvocationStatus.CANCELLED, outcome, error.to_record())
+
+
+def with_answer(result: InvocationResult, outcome: AttemptOutcome) -> InvocationResult:
+    """The recorded result together with the answer, which only a completed invocation hands out."""
+    if result.status is not InvocationStatus.COMPLETED:
+        return result
+    return result.model_copy(update={"answer": outcome.answer, "answer_ref": outcome.answer_ref})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Row, bindparam, select
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from customhouse.contracts.chat import Json
@@ -114,6 +115,15 @@ class InvocationDetail(InvocationSummary):
     attempts: list[AttemptRecord]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An invocation without an end."""
+
+    id: UUID
+    organization_id: UUID
+    workflow_id: str
+
+
 class Invocations:
     """Reads an organization's invocations."""
 
@@ -148,6 +158,24 @@ class Invocations:
                 await connection.execute(_RESULT, {"id": invocation_id, "organization_id": organization_id})
             ).one_or_none()
             return None if row is None else InvocationResult.model_validate({**row.result, "answer": row.answer})
+
+        return await in_transaction(self._engine, read)
+
+    async def unfinished(self, older_than: timedelta, *, limit: int) -> list[Unfinished]:
+        """The oldest invocations without an end, of all organizations: for housekeeping; no key reaches it."""
+        statement = (
+            select(Invocation.id, Invocation.organization_id, Invocation.workflow_id)
+            .where(
+                Invocation.status.in_([InvocationStatus.ACCEPTED, InvocationStatus.RUNNING]),
+                Invocation.created_at < func.now() - older_than,
+            )
+            .order_by(Invocation.created_at)
+            .limit(limit)
+        )
+
+        async def read(connection: AsyncConnection) -> list[Unfinished]:
+            rows = await connection.execute(statement)
+            return [Unfinished(row.id, row.organization_id, row.workflow_id) for row in rows]
 
         return await in_transaction(self._engine, read)
 

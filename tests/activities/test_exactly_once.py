@@ -15,6 +15,7 @@ from customhouse.contracts.chat import ChatRequest
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.invocation import (
     AttemptStatus,
+    Begun,
     CallInput,
     Caller,
     CancelRequest,
@@ -25,23 +26,29 @@ from customhouse.contracts.invocation import (
 )
 from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.policy import builtin_policy
+from customhouse.storage.ledger_rows import Opening
 from tests.doubles.house import CALL_USD, Tenant, until
 from tests.doubles.provider import ProviderDouble, after, failure, silence, whole
 
-REQUEST = ChatRequest.model_validate({"model": "solo", "messages": [{"role": "user", "content": "Say hello."}]})
+def asking(model: str) -> ChatRequest:
+    return ChatRequest.model_validate({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
 
 
 class Steps:
-    """The activities of one invocation, as its workflow would run them."""
+    """The activities of one invocation, as its workflow would run them, one by one (`begin` only clears)."""
 
-    def __init__(self, tenant: Tenant, *, local: bool) -> None:
+    def __init__(self, tenant: Tenant, *, local: bool, model: str = "slow") -> None:
         self.parts = tenant.house.parts
-        self.invocation: InvocationInput = invocation_input(REQUEST, Caller(organization_id=tenant.organization_id))
+        caller = Caller(organization_id=tenant.organization_id)
+        self.invocation: InvocationInput = invocation_input(asking(model), caller)
         self._environment = ActivityEnvironment()
         self._environment.info = replace(self._environment.info, is_local=local)
 
+    async def begin(self) -> Begun:
+        return await self._environment.run(self.parts.begin.begin, self.invocation)
+
     async def clear(self) -> Decision:
-        return await self._environment.run(self.parts.clear.clear, self.invocation)
+        return (await self.begin()).decision
 
     def call_input(self, decision: Decision, after_attempt: int = 0) -> CallInput:
         return CallInput(
@@ -77,8 +84,9 @@ async def attempts(tenant: Tenant) -> list[tuple[int, str]]:
 async def test_the_decision_stands_under_a_new_policy(tenant: Tenant, steps: Steps) -> None:
     decision = await steps.clear()
     harsher = builtin_policy(pii=Verdict.BLOCK)
-    changed = replace(steps.parts.clear, policy=harsher, suite=builtin_checks(harsher))
-    again = await ActivityEnvironment().run(changed.clear, steps.invocation)
+    changed = replace(steps.parts.begin.clear, policy=harsher, suite=builtin_checks(harsher))
+    begin = replace(steps.parts.begin, clear=changed)
+    again = (await ActivityEnvironment().run(begin.begin, steps.invocation)).decision
     assert again.policy_version == decision.policy_version == "builtin-1"
     assert len(await tenant.invocations()) == 1
 
@@ -127,13 +135,8 @@ async def test_a_crash_amid_a_call_is_charged_with_an_estimate(
     tenant: Tenant, provider: ProviderDouble, steps: Steps
 ) -> None:
     decision = await steps.clear()
-    await steps.parts.ledger.open_attempt(
-        steps.invocation,
-        decision.route[0],
-        after_attempt=0,
-        tokens_input_estimate=decision.prompt_tokens,
-        usd_cost_estimate=Decimal("0.01"),
-    )
+    opening = Opening(decision.route[0], decision.prompt_tokens, Decimal("0.01"))
+    await steps.parts.ledger.open_attempt(steps.invocation, opening, after_attempt=0)
     outcome = await steps.call(decision)
     assert (outcome.number, outcome.status) == (2, AttemptStatus.SUCCEEDED)
     assert len(provider.calls) == 1
@@ -195,6 +198,60 @@ async def test_a_failed_attempt_is_settled_at_once(tenant: Tenant, provider: Pro
     assert not caught.value.non_retryable
     (cost,) = await tenant.costs()
     assert (cost["attempt_status"], cost["usd_cost"]) == ("failed", Decimal(0))
+
+
+class TestBegin:
+    """In the local lane the first attempt is made right behind the decision."""
+
+    @pytest.fixture
+    def steps(self, tenant: Tenant) -> Steps:
+        return Steps(tenant, local=True, model="solo")
+
+    async def test_run_again_it_returns_what_stands(
+        self, tenant: Tenant, provider: ProviderDouble, steps: Steps
+    ) -> None:
+        begun = await steps.begin()
+        again = await steps.begin()
+        assert begun.outcome is not None
+        assert again.decision.settled is not None
+        assert again.decision.settled.answer == begun.outcome.answer
+        assert len(provider.calls) == len(await tenant.costs()) == 1
+
+    async def test_a_crash_amid_the_first_attempt(self, tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
+        opened = await steps.parts.begin.clear.clear(steps.invocation, steps.parts.call.opening)
+        assert opened.is_open
+        assert await attempts(tenant) == [(1, "started")]
+        begun = await steps.begin()
+        assert begun.outcome is not None
+        assert (begun.outcome.number, begun.outcome.status) == (2, AttemptStatus.SUCCEEDED)
+        assert await attempts(tenant) == [(1, "unknown"), (2, "succeeded")]
+        assert len(provider.calls) == 1
+        first, second = await tenant.costs()
+        assert (first["usage_estimated"], second["usage_estimated"]) == (True, False)
+        (row,) = await tenant.invocations()
+        assert row["usd_cost"] == first["usd_cost"] + second["usd_cost"]
+
+    async def test_a_failure_comes_back_with_the_pause_before_the_next_try(
+        self, tenant: Tenant, provider: ProviderDouble, steps: Steps
+    ) -> None:
+        provider.will(failure(429, "slow down", retry_after="7"))
+        begun = await steps.begin()
+        assert begun.failure is not None
+        assert (begun.failure.provider_status, begun.retry_after_s) == (429, 7)
+        assert await attempts(tenant) == [(1, "failed")]
+
+    async def test_a_cancelled_one_is_not_called_again(
+        self, tenant: Tenant, provider: ProviderDouble, steps: Steps
+    ) -> None:
+        provider.will(silence)
+        beginning = asyncio.create_task(steps.begin())
+        await until(lambda: bool(provider.calls))
+        steps.parts.live.cancel(steps.invocation.invocation_id, CancelRequest())
+        begun = await beginning
+        assert begun.outcome is not None
+        assert begun.outcome.status is AttemptStatus.CANCELLED
+        assert (await steps.begin()).decision.settled is not None
+        assert len(provider.calls) == len(await tenant.costs()) == 1
 
 
 async def test_a_worker_without_the_deployment_leaves_it_to_the_next(tenant: Tenant, steps: Steps) -> None:

@@ -50,15 +50,17 @@ async def test_one_trace_with_the_invocations_id(
         house.parts.telemetry.flush()
         return {span.name: span for span in collector.spans if span.trace_id.hex() == trace_id}
 
-    await until(lambda: "RunWorkflow:GovernedInvocation" in spans() and f"chat {model}" in spans())
+    activity = "RunActivity:begin" if model == "solo" else "RunActivity:call"
+    names = {f"invocation {model}", "RunWorkflow:GovernedInvocation", "RunActivity:begin", activity, f"chat {model}"}
+    await until(lambda: names <= set(spans()))
     mine = spans()
     root, run = mine[f"invocation {model}"], mine["RunWorkflow:GovernedInvocation"]
-    clear, call, chat = mine["RunActivity:clear"], mine["RunActivity:call"], mine[f"chat {model}"]
     assert root.parent_span_id == b""
     assert (root.links[0].trace_id.hex(), root.links[0].span_id.hex()) == ("1" * 32, "2" * 16)
     assert run.parent_span_id == root.span_id
-    assert clear.parent_span_id == call.parent_span_id == run.span_id
-    assert chat.parent_span_id == call.span_id
+    assert mine["RunActivity:begin"].parent_span_id == mine[activity].parent_span_id == run.span_id
+    chat = mine[f"chat {model}"]
+    assert chat.parent_span_id == mine[activity].span_id
     told = values(chat.attributes)
     assert (told["gen_ai.request.model"], told["gen_ai.usage.input_tokens"]) == (model, 11)
     assert "secretly" not in str(mine), "content stays out of telemetry"

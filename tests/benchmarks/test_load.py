@@ -91,7 +91,7 @@ def test_a_stream_without_its_end_or_usage_has_no_text(cut: bytes) -> None:
 async def test_the_chaos_provider_counts_calls_and_springs_its_trap_once(
     session: aiohttp.ClientSession, moment: Moment, stream: bool, springs: bool
 ) -> None:
-    provider, sprung = ChaosProvider(random.Random(7)), []
+    provider, sprung = ChaosProvider(random.Random(7), longest_pause_s=0.0), []
     async with serving(provider) as base_url:
         provider.arm(moment, lambda: sprung.append(moment))
         for _ in range(2):

@@ -118,6 +118,15 @@ class TestStream:
         assert row["status"] == "completed"
         assert len(await tenant.costs()) == 1
 
+    async def test_one_that_has_ended_comes_from_the_ledger(
+        self, client: CustomhouseClient, provider: ProviderDouble
+    ) -> None:
+        for _ in range(2):
+            chunks = [chunk async for chunk in client.stream(asking(), idempotency_key="again")]
+            texts = [choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]]
+            assert "".join(texts) == "Hello there."
+        assert len(provider.calls) == 1
+
     async def test_a_blocked_one_raises_and_nothing_offending_leaves(
         self, client: CustomhouseClient, provider: ProviderDouble
     ) -> None:

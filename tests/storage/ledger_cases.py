@@ -26,12 +26,14 @@ from customhouse.contracts.invocation import (
 )
 from customhouse.storage.ids import new_id
 from customhouse.storage.ledger import Ledger
+from customhouse.storage.ledger_rows import Opening
 
 STEP = RouteStep(
     deployment_id="m@p@eu", model="m", provider="p", region="eu", lane=Lane.LOCAL, timeout_s=60, reason="the only one"
 )
 
 ESTIMATE = Decimal("0.5")
+OPENING = Opening(STEP, 50, ESTIMATE)
 
 
 def an_invocation(organization_id: UUID, **changes: Any) -> InvocationInput:
@@ -70,10 +72,7 @@ async def cleared(ledger: Ledger, organization_id: UUID) -> tuple[InvocationInpu
 
 
 async def opened(ledger: Ledger, invocation: InvocationInput, after_attempt: int = 0) -> int:
-    attempt = await ledger.open_attempt(
-        invocation, STEP, after_attempt=after_attempt, tokens_input_estimate=50, usd_cost_estimate=ESTIMATE
-    )
-    return attempt.number
+    return (await ledger.open_attempt(invocation, OPENING, after_attempt=after_attempt)).number
 
 
 def an_outcome(number: int, status: AttemptStatus = AttemptStatus.SUCCEEDED, **changes: Any) -> AttemptOutcome:

@@ -22,6 +22,7 @@ from customhouse.storage.ledger import RECORDED_CHANNEL, Ledger
 from customhouse.storage.statements import Statements
 from tests.storage.ledger_cases import (
     ESTIMATE,
+    OPENING,
     a_decision,
     a_record,
     an_invocation,
@@ -115,6 +116,21 @@ class TestClear:
             await ledger.clear(invocation, "w", a_decision(invocation), None)
 
 
+    async def test_the_first_attempt_is_opened_with_the_decision_that_stands(
+        self, engine: AsyncEngine, ledger: Ledger, organization: UUID
+    ) -> None:
+        invocation = an_invocation(organization)
+        first, second = (a_decision(invocation, policy_version=version) for version in ("test-1", "test-2"))
+        cleared_first = await ledger.clear(invocation, "w", first, None, OPENING)
+        assert (cleared_first.opened, cleared_first.decision) == (True, None)
+        assert await Rows(engine, invocation).attempts() == [(1, "started", None)]
+        again = await ledger.clear(invocation, "w", second, None, OPENING)
+        assert again.opened is False
+        assert again.decision is not None
+        assert again.decision["policy_version"] == "test-1"
+        assert await Rows(engine, invocation).attempts() == [(1, "started", None)]
+
+
 class TestAttempts:
     async def test_a_started_one_is_closed_with_its_estimate(
         self, engine: AsyncEngine, ledger: Ledger, organization: UUID
@@ -132,9 +148,7 @@ class TestAttempts:
         invocation, _ = await cleared(ledger, organization)
         outcome = an_outcome(await opened(ledger, invocation))
         await ledger.settle(invocation, outcome)
-        again = await ledger.open_attempt(
-            invocation, outcome.step, after_attempt=0, tokens_input_estimate=1, usd_cost_estimate=None
-        )
+        again = await ledger.open_attempt(invocation, OPENING, after_attempt=0)
         assert again.number == 1
         assert again.outcome is not None
         assert again.outcome.answer == outcome.answer
