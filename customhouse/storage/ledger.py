@@ -199,6 +199,8 @@ class Ledger:
         }
         settles = outcome is not None and not outcome.settled
         row = await self._statements.one(sql.SETTLE_AND_FINISH if settles else sql.FINISH, parameters)
+        if settles and outcome is not None and not row.settled:  # it had been closed as unknown: now comes the truth
+            await self._statements.run(sql.SETTLE, settlement(invocation, outcome))
         if row.left_open:  # its worker died and nobody took the call up again, or it goes on unheard
             await self._statements.run(sql.CLOSE, {"invocation_id": invocation.invocation_id, **_closing()})
         if row.left_open or (settles and not row.finished):

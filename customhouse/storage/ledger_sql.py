@@ -104,7 +104,6 @@ OPEN = statement(
     """
 )
 
-# `late`: the attempt had been closed as unknown, and now the truth has come. It replaces the estimate, in place.
 _SETTLE_CTES = """
     settled AS (
         UPDATE attempts SET status = :attempt_status, settled_at = now(), usage = CAST(:usage AS jsonb),
@@ -114,17 +113,6 @@ _SETTLE_CTES = """
             time_to_first_token_ms = :time_to_first_token_ms
         WHERE invocation_id = :invocation_id AND number = :number AND status = 'started'
         RETURNING *
-    ), late AS (
-        UPDATE attempts SET usage = CAST(:usage AS jsonb), tokens_input = :tokens_input,
-            tokens_output = :tokens_output, usage_estimated = :usage_estimated, usd_cost = :usd_cost,
-            price_source = :price_source, provider_ms = :provider_ms
-        WHERE invocation_id = :invocation_id AND number = :number AND status = 'unknown' AND outcome IS NULL
-        RETURNING *
-    ), late_cost AS (
-        UPDATE model_cost_logs m SET tokens_input = l.tokens_input, tokens_output = l.tokens_output,
-            usage_estimated = l.usage_estimated, usd_cost = l.usd_cost, price_source = l.price_source
-        FROM late l WHERE m.invocation_id = l.invocation_id AND m.attempt_number = l.number
-            AND m.created_at = l.started_at
     ), cost AS (
         INSERT INTO model_cost_logs (
             id, created_at, organization_id, invocation_id, attempt_number, agent_id, user_id, workflow_execution_id,
@@ -137,9 +125,25 @@ _SETTLE_CTES = """
     )
 """
 
+# The attempt had been closed as unknown, and now the truth has come. It replaces the estimate, in place.
+_LATE_CTES = """
+    late AS (
+        UPDATE attempts SET usage = CAST(:usage AS jsonb), tokens_input = :tokens_input,
+            tokens_output = :tokens_output, usage_estimated = :usage_estimated, usd_cost = :usd_cost,
+            price_source = :price_source, provider_ms = :provider_ms
+        WHERE invocation_id = :invocation_id AND number = :number AND status = 'unknown' AND outcome IS NULL
+        RETURNING *
+    ), late_cost AS (
+        UPDATE model_cost_logs m SET tokens_input = l.tokens_input, tokens_output = l.tokens_output,
+            usage_estimated = l.usage_estimated, usd_cost = l.usd_cost, price_source = l.price_source
+        FROM late l WHERE m.invocation_id = l.invocation_id AND m.attempt_number = l.number
+            AND m.created_at = l.started_at
+    )
+"""
+
 SETTLE = statement(
     f"""
-    WITH {_SETTLE_CTES}
+    WITH {_SETTLE_CTES}, {_LATE_CTES}
     SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM late) AS late,
         (SELECT finished_at IS NOT NULL FROM invocations WHERE id = :invocation_id) AS has_ended
     """
@@ -201,7 +205,9 @@ _FINISH_END = """
 """
 
 FINISH = statement(f"WITH {_FINISH_CTES} {_FINISH_END}")
-SETTLE_AND_FINISH = statement(f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}")
+SETTLE_AND_FINISH = statement(
+    f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}, (SELECT count(*) FROM settled) AS settled"
+)
 
 CLOSE = statement(f"WITH {_CLOSE_CTES} SELECT count(*) FROM closed")
 

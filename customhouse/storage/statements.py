@@ -29,8 +29,11 @@ _NUL = "\\u0000"
 
 
 def statement(text: str) -> LiteralString:
-    """`:name` parameters, as in the rest of the package, in the form that psycopg takes."""
-    return _PARAMETER.sub(r"%(\1)s", text)
+    """`:name` parameters, as in the rest of the package, in the form that psycopg takes.
+
+    In one line, since psycopg remembers how it converted a statement only up to 4,096 characters.
+    """
+    return _PARAMETER.sub(r"%(\1)s", " ".join(text.split()))
 
 
 def storable(json_text: str) -> str:
