@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock up test check bench bench-peers chaos clean
+.PHONY: help install lock up test check bench bench-memory bench-peers chaos clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ check: install ## Lint, format, types, import layers, migrations in step with th
 
 bench: install ## Overhead and throughput against an empty workflow
 	$(BIN)/python -m benchmarks.overhead
+
+bench-memory: install ## Memory of the app over 5,000 invocations
+	$(BIN)/python -m benchmarks.memory
 
 bench-peers: install ## The same load on LiteLLM's proxy and on us
 	$(BIN)/python -m benchmarks.peers

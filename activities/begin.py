@@ -18,6 +18,7 @@ from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.invocation import Begun, CallInput, Decision, InvocationInput, Lane
 from customhouse.contracts.timing import CALL_RETRY
 from customhouse.governance.endings import with_answer
+from customhouse.integrations.logs import log_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class BeginActivity:
     @activity.defn(name="begin")
     async def begin(self, invocation: InvocationInput) -> Begun:
         """Idempotent, as its two steps are. A provider's failure is returned, not raised: the decision goes with it."""
+        with log_context(invocation_id=invocation.invocation_id, organization_id=invocation.caller.organization_id):
+            return await self._begin(invocation)
+
+    async def _begin(self, invocation: InvocationInput) -> Begun:
         cleared = await self.clear.clear(invocation, self.call.opening)
         decision = cleared.decision
         if decision.settled is not None:

@@ -32,6 +32,7 @@ from customhouse.contracts.invocation import (
 from customhouse.contracts.timing import CALL_HEARTBEAT
 from customhouse.governance.endings import ending_of
 from customhouse.governance.pricing import Pricer
+from customhouse.integrations.logs import log_context
 from customhouse.storage.clock import utc_now
 from customhouse.storage.ledger import Ledger
 from customhouse.storage.ledger_rows import Opening
@@ -56,6 +57,11 @@ class CallActivity:
 
         After a crash: an attempt that is settled is returned without calling the provider again.
         """
+        invocation = call.invocation
+        with log_context(invocation_id=invocation.invocation_id, organization_id=invocation.caller.organization_id):
+            return await self._opened(call)
+
+    async def _opened(self, call: CallInput) -> AttemptOutcome:
         with database_step():
             request = await self.content.request_of(call.invocation)
             opened = await self.ledger.open_attempt(

@@ -41,11 +41,12 @@ class ChunkSink:
             yield publish
             return
         stream = WorkflowStreamClient.from_within_activity(batch_interval=STREAM_BATCH)
-        topic = stream.topic(CHUNKS, type=ChunkBatch)
+        topic = stream.topic(CHUNKS, type=Json)
 
         async def publish_both(chunks: list[Json], waited_ms: float) -> None:
             await publish(chunks, waited_ms)
-            topic.publish(ChunkBatch(attempt=attempt, chunks=chunks, verdict=verdict, waited_ms=waited_ms))
+            batch = ChunkBatch(attempt=attempt, chunks=chunks, verdict=verdict, waited_ms=waited_ms)
+            topic.publish(batch.model_dump(mode="json"))  # plain JSON, whatever converter the reader has
 
         async with stream:
             yield publish_both

@@ -40,6 +40,14 @@ class LiveInvocation:
         self.changed.set()
         self.changed = asyncio.Event()
 
+    def take(self, attempt: int, chunks: list[Json], *, verdict: Verdict, waited_ms: float) -> None:
+        """The next chunks; those of another attempt begin the answer anew."""
+        if self.attempt != attempt:
+            self.attempt, self.chunks = attempt, []
+        self.verdict, self.waited_ms = verdict, waited_ms
+        self.chunks.extend(chunks)
+        self.notify()
+
     def interrupt(self) -> None:
         """No more chunks will come: whoever has seen some has seen a part of an answer."""
         if self.chunks:
@@ -82,13 +90,8 @@ class Live:
     ) -> None:
         """Hand released chunks to whoever follows in this process."""
         live = self._invocations.get(invocation_id)
-        if live is None:
-            return
-        if live.attempt != attempt:
-            live.attempt, live.chunks = attempt, []
-        live.verdict, live.waited_ms = verdict, waited_ms
-        live.chunks.extend(chunks)
-        live.notify()
+        if live is not None:
+            live.take(attempt, chunks, verdict=verdict, waited_ms=waited_ms)
 
     def finish(self, result: InvocationResult) -> None:
         """Tell whoever follows in this process how it ended."""

@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.recorder import Recorder
 from customhouse.contracts.invocation import InvocationResult, RecordInput
+from customhouse.integrations.logs import log_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +20,6 @@ class RecordActivity:
     @activity.defn(name="record")
     async def record(self, record: RecordInput) -> InvocationResult:
         """Idempotent: a result that already stands is returned as it is."""
-        return await self.recorder.record(record)
+        invocation = record.invocation
+        with log_context(invocation_id=invocation.invocation_id, organization_id=invocation.caller.organization_id):
+            return await self.recorder.record(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from api import chat, codec, cost_logs, health, invocations, problems
+from api import chat, codec, cost_logs, description, health, invocations, problems
 from api.doors import Doors
 from api.invocations import InvocationRequest
 from customhouse import __version__
@@ -22,6 +22,9 @@ def create_app(doors: Doors) -> FastAPI:
         title="Customhouse",
         version=__version__,
         description=_DESCRIPTION,
+        # The description needs a key like everything else (`api/description.py`); its stock page loads from a CDN.
+        openapi_url=None,
+        docs_url=None,
         redoc_url=None,
         # What chat messages look like on the way out is what they look like on the way in (`contracts/chat.py`).
         separate_input_output_schemas=False,
@@ -29,7 +32,7 @@ def create_app(doors: Doors) -> FastAPI:
     app.state.doors = doors
     _describe_bodies(app)
     problems.install(app)
-    for module in (health, chat, invocations, cost_logs, codec):
+    for module in (health, description, chat, invocations, cost_logs, codec):
         app.include_router(module.router)
     return app
 

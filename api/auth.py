@@ -23,7 +23,10 @@ class Authenticator:
 
     async def authenticate(self, connection: HTTPConnection, required: Role = Role.MEMBER) -> Principal:
         """Raises Unauthenticated, or Forbidden where the key's role does not include `required`."""
-        secret = _secret(connection)
+        return await self.authenticate_secret(_secret(connection), required)
+
+    async def authenticate_secret(self, secret: str, required: Role) -> Principal:
+        """As `authenticate`, for a secret that came another way."""
         digest = hash_secret(secret)
         principal = self._accepted.get(digest)
         if principal is None:

@@ -32,7 +32,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 def _too_large(limit_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(
-        f"The request body is over the limit of {limit_bytes / 2**20:g} MiB. Send less, or have the operator raise "
+        f"The request body is over the limit of {limit_bytes / 1e6:g} MB. Send less, or have the operator raise "
         "CUSTOMHOUSE_MAX_BODY_MB.",
         param="body",
     )

@@ -16,7 +16,7 @@ from customhouse.contracts.catalog import Catalog
 from customhouse.integrations.telemetry import Telemetry
 from customhouse.storage.cost_logs import CostLogs
 from customhouse.storage.invocations import Invocations
-from customhouse.storage.keys import Principal, Role
+from customhouse.storage.keys import Principal
 
 Probe = Callable[[], Awaitable[str | None]]
 """Asks one part whether it can serve: None if so, else what is wrong."""
@@ -52,14 +52,4 @@ async def _member(request: Request, doors: TheDoors) -> Principal:
     return await doors.authenticator.authenticate(request)
 
 
-async def _operator(request: Request, doors: TheDoors) -> Principal:
-    return await doors.authenticator.authenticate(request, Role.OPERATOR)
-
-
-async def _admin(request: Request, doors: TheDoors) -> Principal:
-    return await doors.authenticator.authenticate(request, Role.ADMIN)
-
-
 Member = Annotated[Principal, Depends(_member)]
-Operator = Annotated[Principal, Depends(_operator)]
-Admin = Annotated[Principal, Depends(_admin)]

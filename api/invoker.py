@@ -99,7 +99,7 @@ class Invoker:
         self._sealer = sealer
         self._telemetry = telemetry
         self._has_worker = has_worker
-        self._relay = None if has_worker else Relay(temporal, live)
+        self._relay = None if has_worker else Relay(temporal)
         self._watchdog = Watchdog(temporal, live, ledger, invocations)
         self._looking: set[asyncio.Task[bool]] = set()
 
@@ -221,6 +221,7 @@ class Invoker:
             return  # the same key through two doors at once, or an earlier start whose answer was lost: follow it
         except RPCError as error:
             raise NotReady(
-                f"Temporal did not take the call ({error.status.name}). Try again, with the same Idempotency-Key.",
+                f"Temporal did not take the call ({error.status.name}). Try again; with an Idempotency-Key, nothing is "
+                "done twice.",
                 retry_after_s=1,
             ) from error

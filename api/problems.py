@@ -103,7 +103,7 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
         if error.status_code == 404:
-            message = f"There is nothing at {request.method} {request.url.path}. The routes are listed at /docs."
+            message = f"There is nothing at {request.method} {request.url.path}. GET /openapi.json lists the routes."
             record = ErrorRecord(code="not_found", message=message, status=404)
         else:
             record = InvalidRequest(str(error.detail)).to_record()

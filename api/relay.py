@@ -10,8 +10,9 @@ from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
-from activities.live import Live, LiveInvocation
+from activities.live import LiveInvocation
 from customhouse.client import CHUNKS
+from customhouse.contracts.chat import Json
 from customhouse.contracts.chunks import ChunkBatch
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,8 @@ log = logging.getLogger(__name__)
 class Relay:
     """Brings each invocation's chunks into this process once, for as many as follow it here."""
 
-    def __init__(self, temporal: Client, live: Live) -> None:
+    def __init__(self, temporal: Client) -> None:
         self._temporal = temporal
-        self._live = live
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, live: LiveInvocation, workflow_id: str) -> None:
@@ -37,17 +37,11 @@ class Relay:
     async def _relay(self, live: LiveInvocation, workflow_id: str) -> None:
         stream = WorkflowStreamClient(self._temporal.get_workflow_handle(workflow_id))
         try:
-            async for item in stream.subscribe([CHUNKS], result_type=ChunkBatch):
-                batch: ChunkBatch = item.data
-                self._live.publish(
-                    live.invocation_id,
-                    batch.attempt,
-                    batch.chunks,
-                    verdict=batch.verdict,
-                    waited_ms=batch.waited_ms,
-                )
-                if not self._live.is_watched(live.invocation_id):
-                    return
+            async for item in stream.subscribe([CHUNKS], result_type=Json):
+                batch = ChunkBatch.model_validate(item.data)
+                if live.watchers == 0:
+                    return  # who comes back gets a relay of their own, from the start
+                live.take(batch.attempt, batch.chunks, verdict=batch.verdict, waited_ms=batch.waited_ms)
         except (
             RPCError,
             TemporalError,

@@ -42,7 +42,7 @@ from customhouse.contracts.errors import (
 from customhouse.contracts.identity import fingerprint, workflow_id
 from customhouse.contracts.invocation import Caller, InvocationInput, InvocationResult, InvocationStatus
 from customhouse.contracts.limits import HISTORY_PAYLOAD_BYTES
-from customhouse.contracts.timing import WORKFLOW_TASK_TIMEOUT
+from customhouse.contracts.timing import START_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 WORKFLOW = "GovernedInvocation"
 TASK_QUEUE = "customhouse"
@@ -91,6 +91,7 @@ async def start_workflow(
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE if attach else WorkflowIDReusePolicy.REJECT_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if attach else WorkflowIDConflictPolicy.FAIL,
         request_eager_start=eager,
+        rpc_timeout=START_TIMEOUT,
         **start_options(invocation),
     )
 
@@ -144,14 +145,15 @@ class InvocationHandle:
         """
         stream = WorkflowStreamClient(self.workflow)
         attempt: int | None = None
-        async for item in stream.subscribe([CHUNKS], result_type=ChunkBatch):
-            if attempt not in (None, item.data.attempt):
+        async for item in stream.subscribe([CHUNKS], result_type=Json):
+            batch = ChunkBatch.model_validate(item.data)
+            if attempt not in (None, batch.attempt):
                 raise InvocationFailed(
                     "The worker that made this stream died amid it, and another one began the answer anew. Await "
                     "`result` for the whole answer."
                 )
-            attempt = item.data.attempt
-            for chunk in item.data.chunks:
+            attempt = batch.attempt
+            for chunk in batch.chunks:
                 yield chunk
 
 

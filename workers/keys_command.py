@@ -60,7 +60,9 @@ async def revoke(database_url: str, organization: str, key_id: str) -> KeyRecord
 
 
 def show(console: Console, records: list[KeyRecord]) -> None:
-    table = Table("id", "name", "role", "begins with", "created", "state")
+    # The Temporal client asks for the organization's id, which is to be had nowhere else.
+    title = f"organization {records[0].organization_id}" if records else None
+    table = Table("id", "name", "role", "begins with", "created", "state", title=title)
     now = datetime.now(UTC)
     for key in records:
         table.add_row(str(key.id), key.name, key.role, key.prefix, f"{key.created_at:%Y-%m-%d %H:%M}", _state(key, now))

@@ -11,6 +11,9 @@ from temporalio.common import RetryPolicy
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=10)
 """After a worker's death another one takes over when this has passed: Temporal's default, and its floor for us."""
 
+START_TIMEOUT = timedelta(seconds=10)
+"""Temporal takes milliseconds to start a workflow; where it hangs, the caller is told so and can try again."""
+
 # --- Local activities that touch only Postgres and memory -------------------------------------------------------------
 
 DATABASE_STEP_TIMEOUT = timedelta(seconds=10)

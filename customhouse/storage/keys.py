@@ -38,9 +38,9 @@ class Role(StrEnum):
     MEMBER = "member"
     """Make invocations, and see its organization's."""
     OPERATOR = "operator"
-    """Also cancel and review invocations of others, and read encrypted history."""
+    """Also read encrypted history."""
     ADMIN = "admin"
-    """Also manage keys."""
+    """Also what is to come for administrators; keys are managed by command, on the installation itself."""
 
     def includes(self, other: Role) -> bool:
         order = list(Role)

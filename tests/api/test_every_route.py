@@ -25,11 +25,9 @@ Foreign = Literal["own only", "nothing of others", "not found", "is not bound"]
 OPEN_ROUTES = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
-    # The description of the API, which holds nothing of anybody's.
-    ("GET", "/openapi.json"),
-    ("GET", "/docs"),
-    ("GET", "/docs/oauth2-redirect"),
     # A browser asks without a key before it asks with one.
+    ("GET", "/api/v1/codec/session"),
+    ("POST", "/api/v1/codec/session"),
     ("OPTIONS", "/api/v1/codec/decode"),
     ("OPTIONS", "/api/v1/codec/encode"),
 }
@@ -46,6 +44,7 @@ ROUTES: dict[tuple[str, str], tuple[Access, Foreign, Json | None]] = {
     ("GET", "/api/v1/invocations/{invocation_id}/stream"): ("member", "not found", None),
     ("POST", "/api/v1/invocations/{invocation_id}/cancel"): ("member", "not found", None),
     ("GET", "/api/v1/cost-logs"): ("member", "nothing of others", None),
+    ("GET", "/openapi.json"): ("member", "is not bound", None),
     ("POST", "/api/v1/codec/decode"): ("operator", "is not bound", {"payloads": []}),
     ("POST", "/api/v1/codec/encode"): ("operator", "is not bound", {"payloads": []}),
 }
