@@ -1,8 +1,8 @@
 """An agent's own Temporal workflow that makes governed calls: each runs `GovernedInvocation` as its child.
 
 The agent's worker needs `customhouse` with its two dependencies, pydantic and temporalio, and reaches the same Temporal
-as the Customhouse workers, which run the children. Because the child is durable and has the run's id in its key, a crash
-of either worker repeats no call and bills none twice.
+as the Customhouse workers, which run the children. Because the child is durable and has the run's id in its key, a
+crash of either worker repeats no call and bills none twice.
 
     python examples/agent_workflow.py ORGANIZATION_ID smollm2-135m "What is a customs house?"
 """

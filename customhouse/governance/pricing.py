@@ -15,7 +15,7 @@ from customhouse.contracts.chat import Usage
 
 _MTOK = Decimal(1_000_000)
 _STEP = Decimal("1e-10")
-"""The ledger's resolution (`storage/models.py`): what is returned is what will be stored."""
+"""The ledger's resolution (`storage/models`): what is returned is what will be stored."""
 
 
 @dataclass(frozen=True, slots=True)

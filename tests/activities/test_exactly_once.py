@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from aiohttp import web
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -14,13 +15,15 @@ from customhouse.client import invocation_input
 from customhouse.contracts.chat import ChatRequest
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.invocation import (
+    AttemptOutcome,
     AttemptStatus,
     Begun,
-    CallInput,
     Caller,
+    CallInput,
     CancelRequest,
     Decision,
     InvocationInput,
+    InvocationResult,
     InvocationStatus,
     RecordInput,
 )
@@ -28,7 +31,8 @@ from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.policy import builtin_policy
 from customhouse.storage.ledger_rows import Opening
 from tests.doubles.house import CALL_USD, Tenant, until
-from tests.doubles.provider import ProviderDouble, after, failure, silence, whole
+from tests.doubles.provider import Call, ProviderDouble, after, failure, silence, whole
+
 
 def asking(model: str) -> ChatRequest:
     return ChatRequest.model_validate({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
@@ -59,10 +63,10 @@ class Steps:
             timeout_s=30,
         )
 
-    async def call(self, decision: Decision, after_attempt: int = 0):
+    async def call(self, decision: Decision, after_attempt: int = 0) -> AttemptOutcome:
         return await self._environment.run(self.parts.call.call, self.call_input(decision, after_attempt))
 
-    async def record(self, decision: Decision, outcome):
+    async def record(self, decision: Decision, outcome: AttemptOutcome) -> InvocationResult:
         ending = RecordInput(
             invocation=self.invocation, decision=decision, outcome=outcome, status=InvocationStatus.COMPLETED
         )
@@ -96,7 +100,7 @@ async def test_a_row_is_started_before_the_provider_is_called(
 ) -> None:
     seen: list[tuple[int, str]] = []
 
-    async def look(request, call):
+    async def look(request: web.Request, call: Call) -> web.StreamResponse:
         seen.extend(await attempts(tenant))
         return await whole()(request, call)
 
@@ -181,7 +185,7 @@ async def test_recording_twice_leaves_one_set_of_rows(tenant: Tenant, steps: Ste
     assert len(spans) == len({row["name"] for row in spans})
 
 
-async def test_an_ended_invocation_is_cleared_with_its_result(tenant: Tenant, steps: Steps) -> None:
+async def test_an_ended_invocation_is_cleared_with_its_result(steps: Steps) -> None:
     decision = await steps.clear()
     outcome = await steps.call(decision)
     await steps.record(decision, outcome)
@@ -254,7 +258,7 @@ class TestBegin:
         assert len(provider.calls) == len(await tenant.costs()) == 1
 
 
-async def test_a_worker_without_the_deployment_leaves_it_to_the_next(tenant: Tenant, steps: Steps) -> None:
+async def test_a_worker_without_the_deployment_leaves_it_to_the_next(steps: Steps) -> None:
     decision = await steps.clear()
     call = steps.call_input(decision)
     strange = call.model_copy(update={"step": call.step.model_copy(update={"deployment_id": "no@such@one"})})

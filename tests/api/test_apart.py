@@ -66,9 +66,7 @@ async def test_short_streams_lose_nothing(there: Tenant) -> None:
 
 async def test_what_is_redacted_shows_in_the_headers(there: Tenant) -> None:
     message = [{"role": "user", "content": f"Write to {PII['email']}."}]
-    async with reading(
-        there.http, "POST", "/v1/chat/completions", json=body(stream=True, messages=message)
-    ) as events:
+    async with reading(there.http, "POST", "/v1/chat/completions", json=body(stream=True, messages=message)) as events:
         await events.read()
     assert events.response.headers["x-customhouse-verdict"] == "redact"
 
@@ -106,9 +104,7 @@ async def test_a_stream_that_was_begun_elsewhere_comes_whole(
     headers = {"idempotency-key": "begun elsewhere"}
 
     async def follow(who: Tenant) -> str:
-        async with reading(
-            who.http, "POST", "/v1/chat/completions", json=body(stream=True), headers=headers
-        ) as events:
+        async with reading(who.http, "POST", "/v1/chat/completions", json=body(stream=True), headers=headers) as events:
             return (await events.read()).text
 
     first = asyncio.create_task(follow(tenant))

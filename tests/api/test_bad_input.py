@@ -27,7 +27,12 @@ def raw(change: str) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    return b'{"model": "solo", "messages": [{"role": "user", "content": "x"}], "extra": ' + b"[" * depth + b"]" * depth + b"}"
+    return (
+        b'{"model": "solo", "messages": [{"role": "user", "content": "x"}], "extra": '
+        + b"[" * depth
+        + b"]" * depth
+        + b"}"
+    )
 
 
 async def refused(tenant: Tenant, provider: ProviderDouble, response: httpx.Response, status: int) -> Json:
@@ -59,11 +64,9 @@ async def refused(tenant: Tenant, provider: ProviderDouble, response: httpx.Resp
         (nested(5_000), "not valid JSON"),
         (b"[" * 200_000, "not valid JSON"),
     ],
-    ids=lambda value: None,
+    ids=lambda _: None,
 )
-async def test_not_a_json_object(
-    tenant: Tenant, provider: ProviderDouble, door: str, body: bytes, said: str
-) -> None:
+async def test_not_a_json_object(tenant: Tenant, provider: ProviderDouble, door: str, body: bytes, said: str) -> None:
     error = await refused(tenant, provider, await tenant.http.post(door, content=body), 400)
     assert said in error.get("message", error.get("detail"))
     assert error["param"] == "body"
@@ -97,9 +100,7 @@ async def test_not_a_json_object(
         ({"user": "\x00"}, "user"),
     ],
 )
-async def test_the_wrong_field_is_named(
-    tenant: Tenant, provider: ProviderDouble, change: Json, param: str
-) -> None:
+async def test_the_wrong_field_is_named(tenant: Tenant, provider: ProviderDouble, change: Json, param: str) -> None:
     error = await refused(tenant, provider, await tenant.http.post(DOORS[0], json={**BODY, **change}), 422)
     assert error["code"] == "invalid_field"
     assert error["param"].startswith(param)
@@ -119,9 +120,7 @@ async def test_the_wrong_field_is_named(
         ("idempotency-key", "k" * 256),
     ],
 )
-async def test_the_wrong_header_is_named(
-    tenant: Tenant, provider: ProviderDouble, header: str, value: str
-) -> None:
+async def test_the_wrong_header_is_named(tenant: Tenant, provider: ProviderDouble, header: str, value: str) -> None:
     response = await tenant.http.post(DOORS[0], json=BODY, headers={header: value})
     error = await refused(tenant, provider, response, 422)
     assert error["param"] == header
@@ -147,9 +146,7 @@ async def test_a_number_that_no_integer_type_holds(tenant: Tenant, provider: Pro
 
 class TestTooLarge:
     @pytest.mark.parametrize("door", DOORS)
-    async def test_a_declared_length_is_refused_unread(
-        self, tenant: Tenant, provider: ProviderDouble, door: str
-    ) -> None:
+    async def test_a_declared_length_is_refused_unread(self, tenant: Tenant, door: str) -> None:
         """The refusal comes before the body has been sent."""
         place = urlsplit(tenant.house.url)
         head = (

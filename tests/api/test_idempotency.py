@@ -113,7 +113,8 @@ async def test_a_refusal_is_kept_too(tenant: Tenant, provider: ProviderDouble) -
 
 class TestAnotherBody:
     @pytest.mark.parametrize(
-        "other", [{"messages": [{"role": "user", "content": "Something else."}]}, {"temperature": 0.5}, {"stream": True}]
+        "other",
+        [{"messages": [{"role": "user", "content": "Something else."}]}, {"temperature": 0.5}, {"stream": True}],
     )
     async def test_is_refused(self, tenant: Tenant, provider: ProviderDouble, other: Json) -> None:
         headers = {"idempotency-key": "order 22"}
@@ -196,9 +197,7 @@ async def test_when_temporal_has_forgotten_the_ledger_answers(tenant: Tenant, pr
         assert result.answer.model_dump(mode="json") == first.json()
         with pytest.raises(IdempotencyMismatch):
             await client.invoke(ChatRequest.model_validate({**BODY, "n": 2}), idempotency_key="old")
-        async with reading(
-            there.http, "GET", f"/api/v1/invocations/{result.invocation_id}/stream"
-        ) as events:
+        async with reading(there.http, "GET", f"/api/v1/invocations/{result.invocation_id}/stream") as events:
             await events.read()
         assert (events.text, events.last) == ("Hello there.", "[DONE]")
     assert len(provider.calls) == len(await tenant.costs()) == 1

@@ -47,7 +47,8 @@ class TestMaking:
         assert row["agent_id"] == "bot"
 
     @pytest.mark.parametrize(
-        ("wait", "headers"), [(False, {}), (True, {"prefer": "respond-async"}), (True, {"prefer": "respond-async, wait=5"})]
+        ("wait", "headers"),
+        [(False, {}), (True, {"prefer": "respond-async"}), (True, {"prefer": "respond-async, wait=5"})],
     )
     async def test_not_waiting(
         self, tenant: Tenant, provider: ProviderDouble, wait: bool, headers: dict[str, str]

@@ -136,9 +136,7 @@ class TestBlocked:
             async for _ in chunks:
                 pass
 
-    async def test_a_blocked_request_never_reaches_the_provider(
-        self, tenant: Tenant, provider: ProviderDouble
-    ) -> None:
+    async def test_a_blocked_request_never_reaches_the_provider(self, tenant: Tenant, provider: ProviderDouble) -> None:
         message: Any = [{"role": "user", "content": SECRETS["stripe_key"]}]
         with pytest.raises(openai.PermissionDeniedError):
             await tenant.openai.chat.completions.create(model="solo", messages=message, stream=True)
@@ -232,9 +230,7 @@ class TestHangUp:
     ) -> None:
         provider.will(stream(*WORDS, asyncio.Event()))
         headers = {"x-customhouse-on-disconnect": "cancel"}
-        async with reading(
-            tenant.http, "POST", "/v1/chat/completions", json=body(model), headers=headers
-        ) as events:
+        async with reading(tenant.http, "POST", "/v1/chat/completions", json=body(model), headers=headers) as events:
             await events.read_until("word10 ")
         await until(lambda: provider.calls[0].closed)
         (row,) = await tenant.ended()
@@ -249,9 +245,7 @@ class TestHangUp:
         provider.will(stream(gate))
 
         async def ask(**headers: str) -> None:
-            await tenant.http.post(
-                "/v1/chat/completions", json={"model": model, "messages": HELLO}, headers=headers
-            )
+            await tenant.http.post("/v1/chat/completions", json={"model": model, "messages": HELLO}, headers=headers)
 
         asking = asyncio.create_task(ask(**{"x-customhouse-on-disconnect": "cancel"}))
         await until(lambda: bool(provider.calls))
@@ -264,7 +258,11 @@ class TestHangUp:
 
 
 async def test_several_choices_are_streamed_apart(tenant: Tenant, provider: ProviderDouble) -> None:
-    provider.will(stream(wire.chunk({"content": "one"}), wire.chunk({"content": "two"}, index=1), wire.chunk(finish="stop", index=1)))
+    provider.will(
+        stream(
+            wire.chunk({"content": "one"}), wire.chunk({"content": "two"}, index=1), wire.chunk(finish="stop", index=1)
+        )
+    )
     chunks = await tenant.openai.chat.completions.create(model="solo", messages=HELLO, stream=True, n=2)
     texts = {0: "", 1: ""}
     async for chunk in chunks:

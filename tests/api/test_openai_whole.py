@@ -99,9 +99,7 @@ class TestJsonSchema:
         assert len(provider.calls) == 1
 
     @pytest.mark.parametrize("model", ["solo", "slow"])
-    async def test_a_missing_one_is_asked_for_again(
-        self, tenant: Tenant, provider: ProviderDouble, model: str
-    ) -> None:
+    async def test_a_missing_one_is_asked_for_again(self, tenant: Tenant, provider: ProviderDouble, model: str) -> None:
         provider.will(whole('{"town": "Oslo"}'), whole('{"city": "Oslo"}'))
         answer = await tenant.openai.chat.completions.create(model=model, messages=HELLO, response_format=SCHEMA)
         assert answer.choices[0].message.content == '{"city": "Oslo"}'
@@ -199,9 +197,7 @@ class TestErrors:
         assert await tenant.events() == ["finding"]
         assert await tenant.costs() == []
 
-    async def test_a_secret_in_the_answer_is_blocked_and_billed(
-        self, tenant: Tenant, provider: ProviderDouble
-    ) -> None:
+    async def test_a_secret_in_the_answer_is_blocked_and_billed(self, tenant: Tenant, provider: ProviderDouble) -> None:
         provider.will(whole(f"The token is {SECRETS['github_token']}."))
         with pytest.raises(openai.PermissionDeniedError) as caught:
             await tenant.openai.chat.completions.create(model="solo", messages=HELLO)

@@ -119,6 +119,7 @@ def _try_all(schema: BaseSchema, headers: dict[str, str], mode: GenerationMode) 
     tried: set[str] = set()
     for result in schema.get_all_operations():
         operation = result.ok()
+
         @settings(
             max_examples=EXAMPLES,
             derandomize=True,

@@ -1,4 +1,4 @@
-"""One trace through API, workflow, activities and provider call, at a real OTLP receiver; and a receiver that is not."""
+"""One trace through API, workflow, activities and provider call, at a real OTLP receiver; and none where it is down."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ALLOWED = (
-    ("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection")
-    + ("temporalio", "google", "nexusrpc", "types_protobuf")
-    + ("customhouse", "examples")
+    *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
+    *("temporalio", "google", "nexusrpc", "types_protobuf"),
+    *("customhouse", "examples"),
 )
 """With what those two themselves depend on."""
 

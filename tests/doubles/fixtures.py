@@ -21,9 +21,7 @@ async def shared_provider() -> AsyncIterator[ProviderDouble]:
 
 
 @pytest.fixture(scope="session")
-async def house(
-    postgres: Postgres, temporal_address: str, shared_provider: ProviderDouble
-) -> AsyncIterator[House]:
+async def house(postgres: Postgres, temporal_address: str, shared_provider: ProviderDouble) -> AsyncIterator[House]:
     """The process that tests share; each has an organization of its own in it."""
     async with fresh_database(postgres) as url:
         queue = f"house-{uuid4().hex}"

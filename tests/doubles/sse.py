@@ -67,9 +67,7 @@ def text_of(events: list[Json | str]) -> str:
 
 
 @asynccontextmanager
-async def reading(
-    client: httpx.AsyncClient, method: str, path: str, **options: Any
-) -> AsyncIterator[EventReader]:
+async def reading(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> AsyncIterator[EventReader]:
     """Leaving the block hangs up."""
     async with client.stream(method, path, **options) as response:
         yield EventReader(response)

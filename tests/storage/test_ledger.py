@@ -63,7 +63,9 @@ class Rows:
         return [tuple(row) for row in rows]
 
     async def events(self) -> list[str]:
-        return [row[0] for row in await self._read("SELECT event_type FROM governance_events WHERE invocation_id = :id")]
+        return [
+            row[0] for row in await self._read("SELECT event_type FROM governance_events WHERE invocation_id = :id")
+        ]
 
     async def total(self) -> Decimal | None:
         ((total, recorded),) = await self._read(
@@ -114,7 +116,6 @@ class TestClear:
         invocation = an_invocation(uuid4())
         with pytest.raises(ForeignKeyViolation):
             await ledger.clear(invocation, "w", a_decision(invocation), None)
-
 
     async def test_the_first_attempt_is_opened_with_the_decision_that_stands(
         self, engine: AsyncEngine, ledger: Ledger, organization: UUID
@@ -192,9 +193,7 @@ class TestFinish:
         events = [Event("finding", "redact", "test-1", {"kind": "email"})]
 
         async def finish() -> Any:
-            return await ledger.finish(
-                *a_record(invocation, decision, outcome), events, elapsed_ms=50, notify=False
-            )
+            return await ledger.finish(*a_record(invocation, decision, outcome), events, elapsed_ms=50, notify=False)
 
         results = [*await asyncio.gather(*(finish() for _ in range(5))), await finish()]
         assert all(result == results[0] for result in results)
@@ -232,9 +231,7 @@ class TestFinish:
         assert result.usd_cost is None
         assert await Rows(engine, invocation).costs() == [(1, "succeeded", None)]
 
-    async def test_another_process_is_told_once(
-        self, storage_url: str, ledger: Ledger, organization: UUID
-    ) -> None:
+    async def test_another_process_is_told_once(self, storage_url: str, ledger: Ledger, organization: UUID) -> None:
         invocation, decision = await cleared(ledger, organization)
         outcome = an_outcome(await opened(ledger, invocation))
         heard: asyncio.Queue[str] = asyncio.Queue()

@@ -103,8 +103,6 @@ async def test_a_nul_character(house: House, tenant: Tenant) -> None:
 
 
 async def test_what_does_not_fit_into_history(house: House, tenant: Tenant) -> None:
-    request = ChatRequest.model_validate(
-        {"model": "solo", "messages": [{"role": "user", "content": "x" * 1_600_000}]}
-    )
+    request = ChatRequest.model_validate({"model": "solo", "messages": [{"role": "user", "content": "x" * 1_600_000}]})
     with pytest.raises(PayloadTooLarge, match="POST /api/v1/invocations"):
         await client_of(house, tenant.organization_id).invoke(request)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutType
+from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 from customhouse.client import CustomhouseClient
 from customhouse.contracts.chat import ChatRequest, Json
@@ -93,7 +94,7 @@ class TestWhatACallFailedWith:
         return error
 
     def test_no_worker_took_it(self) -> None:
-        timeout = TimeoutError("no worker", type=TimeoutType.SCHEDULE_TO_START, last_heartbeat_details=[])
+        timeout = ActivityTimeout("no worker", type=TimeoutType.SCHEDULE_TO_START, last_heartbeat_details=[])
         record = _recorded(self.failed(timeout), self.STEP)
         assert record.code == "no_worker"
         assert "customhouse worker --queue eu-calls" in record.message
@@ -101,7 +102,7 @@ class TestWhatACallFailedWith:
 
     @pytest.mark.parametrize("kind", [TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE, TimeoutType.SCHEDULE_TO_CLOSE])
     def test_it_took_too_long(self, kind: TimeoutType) -> None:
-        timeout = TimeoutError("late", type=kind, last_heartbeat_details=[])
+        timeout = ActivityTimeout("late", type=kind, last_heartbeat_details=[])
         for failure in (self.failed(timeout), timeout):
             assert _recorded(failure, self.STEP).code == "attempt_timed_out"
 
@@ -224,9 +225,7 @@ async def test_a_cancelled_workflow_shows_as_cancelled_in_temporal(
     house: House, tenant: Tenant, provider: ProviderDouble
 ) -> None:
     provider.will(silence)
-    client = CustomhouseClient(
-        house.parts.temporal, tenant.organization_id, task_queue=house.parts.settings.task_queue
-    )
+    client = CustomhouseClient(house.parts.temporal, tenant.organization_id, task_queue=house.parts.settings.task_queue)
     body: Json = {"model": "slow", "messages": HELLO}
     handle = await client.start(ChatRequest.model_validate(body))
     await until(lambda: bool(provider.calls))

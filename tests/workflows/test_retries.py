@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.doubles.house import Tenant
-from tests.doubles.provider import ProviderDouble, failure, hello, silence
+from tests.doubles.provider import Call, ProviderDouble, failure, hello, silence
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 
@@ -50,9 +51,10 @@ async def test_a_deployment_that_stays_down_is_left_for_the_next(
 
 
 async def test_a_connection_that_breaks_is_tried_again(tenant: Tenant, provider: ProviderDouble) -> None:
-    async def drop(request, _):
+    async def drop(request: web.Request, call: Call) -> web.StreamResponse:
+        assert request.transport is not None
         request.transport.abort()
-        return await hello(request, _)
+        return await hello(request, call)
 
     provider.will(drop)
     assert (await post(tenant, "solo")).status_code == 200
@@ -131,9 +133,7 @@ async def test_a_pause_beyond_the_deadline_is_not_waited_for(
 
 
 @pytest.mark.parametrize("model", ["solo", "slow"])
-async def test_a_provider_that_does_not_answer_in_time(
-    tenant: Tenant, provider: ProviderDouble, model: str
-) -> None:
+async def test_a_provider_that_does_not_answer_in_time(tenant: Tenant, provider: ProviderDouble, model: str) -> None:
     provider.always(silence)
     response = await post(tenant, model, x_customhouse_deadline_seconds="0.5")
     assert response.status_code == 504
