@@ -36,7 +36,7 @@ class Manner:
 
 async def whole_answer(request: Request, doors: Doors, running: Running, manner: Manner) -> Response:
     """Wait and render: a chat completion, or the error that the invocation ended with."""
-    result = await _unless_hung_up(request, doors, running, manner)
+    result = await result_of(request, doors, running, manner)
     extra = headers.result_headers(
         result, received_at=manner.received_at, start_ms=running.start_ms, replayed=running.replayed
     )
@@ -65,7 +65,7 @@ async def streamed_answer(
 
     def hang_up() -> None:
         if manner.cancel_on_hang_up:
-            doors.invoker.hang_up(running.invocation_id)
+            doors.invoker.hang_up(running)
 
     async def lines() -> AsyncIterator[bytes]:
         async with following:
@@ -137,7 +137,7 @@ def _interrupted() -> ErrorRecord:
     return record.model_copy(update={"code": "stream_interrupted"})
 
 
-async def _unless_hung_up(request: Request, doors: Doors, running: Running, manner: Manner) -> InvocationResult:
+async def result_of(request: Request, doors: Doors, running: Running, manner: Manner) -> InvocationResult:
     """The result. Where a hang-up is to cancel, it does so while we wait."""
     if not manner.cancel_on_hang_up:
         return await running.result()
@@ -145,7 +145,7 @@ async def _unless_hung_up(request: Request, doors: Doors, running: Running, mann
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        doors.invoker.hang_up(running.invocation_id)
+        doors.invoker.hang_up(running)
 
     watching = asyncio.create_task(watch())
     try:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api import headers
-from api.answers import Manner, ended_as, read_answer, streamed_answer
+from api.answers import Manner, ended_as, read_answer, result_of, streamed_answer
 from api.bodies import parse_json_object, read_body, validate
 from api.callers import CallOptions, read_options, split_metadata
 from api.chat import ask_for, require_known_model, without_options
@@ -115,7 +115,8 @@ async def create(request: Request, doors: TheDoors, principal: Member) -> Respon
     async with doors.invoker.run(ask, traceparent=request.headers.get("traceparent")) as running:
         if not asked.wait or "respond-async" in request.headers.get("prefer", ""):
             return _accepted(running)
-        result = await running.result()
+        manner = Manner(received_at, include_usage=False, cancel_on_hang_up=options.on_disconnect == "cancel")
+        result = await result_of(request, doors, running, manner)
         extra = headers.result_headers(
             result, received_at=received_at, start_ms=running.start_ms, replayed=running.replayed
         )

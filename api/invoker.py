@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -30,6 +32,8 @@ from customhouse.storage.contents import Contents
 from customhouse.storage.ids import new_id
 from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import CANCEL_CHANNEL, RECORDED_CHANNEL, Ledger
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Invoker:
         self._has_worker = has_worker
         self._relay = None if has_worker else Relay(temporal)
         self._watchdog = Watchdog(temporal, live, ledger, invocations)
-        self._looking: set[asyncio.Task[bool]] = set()
+        self._aside: set[asyncio.Task[object]] = set()
 
     async def listen(self) -> None:
         """Hear of answers that other processes record. Call once, before the first request."""
@@ -109,9 +113,7 @@ class Invoker:
         def recorded(message: str) -> None:
             organization_id, invocation_id = (UUID(part) for part in message.split(":"))
             if self._live.is_watched(invocation_id):
-                task = asyncio.create_task(self._watchdog.look(organization_id, invocation_id))
-                self._looking.add(task)
-                task.add_done_callback(self._looking.discard)
+                self._keep(self._watchdog.look(organization_id, invocation_id))
 
         # After a gap the watchdog's own polls find what was missed.
         await self._bus.subscribe(RECORDED_CHANNEL, recorded, on_gap=lambda: None)
@@ -174,20 +176,36 @@ class Invoker:
             raise Conflict(f"Invocation {invocation_id} has ended already, as {record.status}; nothing was changed.")
         if self._live.cancel(invocation_id, request):
             return
+        await self._cancel_elsewhere(invocation_id, record.workflow_id, request)
+
+    async def _cancel_elsewhere(self, invocation_id: UUID, workflow: str, request: CancelRequest) -> None:
+        """In another process, or before the call has begun."""
         message = orjson.dumps({"invocation_id": str(invocation_id), **request.model_dump()}).decode()
         await self._bus.publish(CANCEL_CHANNEL, message)
         try:
-            await self._temporal.get_workflow_handle(record.workflow_id).cancel()
+            await self._temporal.get_workflow_handle(workflow).cancel()
         except RPCError as error:
             raise NotReady(
                 f"Temporal did not take the cancel of {invocation_id} ({error.status.name}); send it again."
             ) from error
 
-    def hang_up(self, invocation_id: UUID) -> None:
+    def hang_up(self, running: Running) -> None:
         """The caller of a call that is to end with its connection has gone."""
-        self._live.cancel(
-            invocation_id, CancelRequest(reason="the caller hung up, and had asked for that to cancel", by="disconnect")
-        )
+        request = CancelRequest(reason="the caller hung up, and had asked for that to cancel", by="disconnect")
+        if not self._live.cancel(running.invocation_id, request):
+            self._keep(self._cancel_elsewhere(running.invocation_id, running.workflow_id, request))
+
+    def _keep(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run it aside. Nobody is left to tell, so a failure goes to the log."""
+
+        def ended(task: asyncio.Task[object]) -> None:
+            self._aside.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("work aside has failed", extra={"error": str(error)})
+
+        task = asyncio.create_task(work)
+        self._aside.add(task)
+        task.add_done_callback(ended)
 
     async def _input(self, ask: Ask) -> InvocationInput:
         caller = ask.caller

@@ -22,7 +22,7 @@ def ending_of(outcome: AttemptOutcome) -> Ending:
     """For an attempt that was answered or cancelled; a failed one may be followed by another."""
     if outcome.status is AttemptStatus.CANCELLED:
         return cancelled(outcome)
-    if outcome.verdict is Verdict.BLOCK:
+    if outcome.verdict in (Verdict.BLOCK, Verdict.REVIEW):  # nobody reviews answers yet, so none is let out unseen
         return Ending(InvocationStatus.BLOCKED, outcome, outcome.error)
     return Ending(InvocationStatus.COMPLETED, outcome)
 

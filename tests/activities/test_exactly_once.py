@@ -52,7 +52,9 @@ class Steps:
         return await self._environment.run(self.parts.begin.begin, self.invocation)
 
     async def clear(self) -> Decision:
-        return (await self.begin()).decision
+        decision = (await self.begin()).decision
+        assert decision is not None
+        return decision
 
     def call_input(self, decision: Decision, after_attempt: int = 0) -> CallInput:
         return CallInput(
@@ -91,6 +93,7 @@ async def test_the_decision_stands_under_a_new_policy(tenant: Tenant, steps: Ste
     changed = replace(steps.parts.begin.clear, policy=harsher, suite=builtin_checks(harsher))
     begin = replace(steps.parts.begin, clear=changed)
     again = (await ActivityEnvironment().run(begin.begin, steps.invocation)).decision
+    assert again is not None
     assert again.policy_version == decision.policy_version == "builtin-1"
     assert len(await tenant.invocations()) == 1
 
@@ -185,13 +188,13 @@ async def test_recording_twice_leaves_one_set_of_rows(tenant: Tenant, steps: Ste
     assert len(spans) == len({row["name"] for row in spans})
 
 
-async def test_an_ended_invocation_is_cleared_with_its_result(steps: Steps) -> None:
+async def test_an_ended_invocation_begins_with_its_result(steps: Steps) -> None:
     decision = await steps.clear()
     outcome = await steps.call(decision)
     await steps.record(decision, outcome)
-    again = await steps.clear()
-    assert again.settled is not None
-    assert again.settled.answer == outcome.answer
+    again = await steps.begin()
+    assert again.result is not None
+    assert again.result.answer == outcome.answer
 
 
 async def test_a_failed_attempt_is_settled_at_once(tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
@@ -216,9 +219,9 @@ class TestBegin:
     ) -> None:
         begun = await steps.begin()
         again = await steps.begin()
-        assert begun.outcome is not None
-        assert again.decision.settled is not None
-        assert again.decision.settled.answer == begun.outcome.answer
+        assert begun.result is not None
+        assert begun.result.answer is not None
+        assert again.result == begun.result
         assert len(provider.calls) == len(await tenant.costs()) == 1
 
     async def test_a_crash_amid_the_first_attempt(self, tenant: Tenant, provider: ProviderDouble, steps: Steps) -> None:
@@ -226,8 +229,8 @@ class TestBegin:
         assert opened.is_open
         assert await attempts(tenant) == [(1, "started")]
         begun = await steps.begin()
-        assert begun.outcome is not None
-        assert (begun.outcome.number, begun.outcome.status) == (2, AttemptStatus.SUCCEEDED)
+        assert begun.result is not None
+        assert begun.result.attempts == 2
         assert await attempts(tenant) == [(1, "unknown"), (2, "succeeded")]
         assert len(provider.calls) == 1
         first, second = await tenant.costs()
@@ -252,9 +255,9 @@ class TestBegin:
         await until(lambda: bool(provider.calls))
         steps.parts.live.cancel(steps.invocation.invocation_id, CancelRequest())
         begun = await beginning
-        assert begun.outcome is not None
-        assert begun.outcome.status is AttemptStatus.CANCELLED
-        assert (await steps.begin()).decision.settled is not None
+        assert begun.result is not None
+        assert begun.result.status is InvocationStatus.CANCELLED
+        assert (await steps.begin()).result == begun.result
         assert len(provider.calls) == len(await tenant.costs()) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from customhouse.contracts.chat import Json
 from tests.doubles.house import CALL_USD, House, Tenant, running_house, until
-from tests.doubles.provider import ProviderDouble, after, hello, stream
+from tests.doubles.provider import ProviderDouble, after, hello, silence, stream
 from tests.doubles.sse import reading
 from tests.governance.samples import PII, SECRETS
 
@@ -111,5 +111,28 @@ async def test_a_stream_that_was_begun_elsewhere_comes_whole(
     await until(lambda: bool(provider.calls))
     second = asyncio.create_task(follow(there))
     gate.set()
-    assert await asyncio.gather(first, second) == ["Hello there."] * 2
+    texts = await asyncio.gather(first, second)
+    assert list(texts) == ["Hello there."] * 2
     assert len(provider.calls) == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_hang_up_that_is_to_cancel_reaches_the_worker(
+    tenant: Tenant, there: Tenant, provider: ProviderDouble, streamed: bool
+) -> None:
+    provider.will(stream(*WORDS, asyncio.Event()) if streamed else silence)
+    headers = {"x-customhouse-on-disconnect": "cancel"}
+    if streamed:
+        async with reading(
+            there.http, "POST", "/v1/chat/completions", json=body(stream=True), headers=headers
+        ) as events:
+            await events.read_until("word10 ")
+    else:
+        asking = asyncio.create_task(there.http.post("/v1/chat/completions", json=body(), headers=headers))
+        await until(lambda: bool(provider.calls))
+        asking.cancel()
+    await until(lambda: provider.calls[0].closed)
+    (row,) = await tenant.ended()
+    assert row["status"] == "cancelled"
+    (cost,) = await tenant.costs()
+    assert cost["attempt_status"] == "cancelled"

@@ -146,7 +146,7 @@ async def test_with_a_foreign_key(
     assert "their agent" not in response.text
 
 
-async def test_sums_hold_nothing_of_others(house: House, tenant: Tenant, theirs: tuple[Tenant, UUID]) -> None:
+async def test_sums_hold_nothing_of_others(tenant: Tenant, theirs: tuple[Tenant, UUID]) -> None:
     assert theirs[0].organization_id != tenant.organization_id
     response = await tenant.http.get("/api/v1/cost-logs", params={"group_by": "agent_id"})
     assert response.json() == {"data": [], "next": None}

@@ -154,7 +154,7 @@ class TestListing:
         cursor: str | None = None
         pages = 0
         while True:
-            query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+            query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
             page = (await tenant.http.get("/api/v1/invocations", params=query)).json()
             assert set(page) == {"data", "next"}
             seen += [each["agent_id"] for each in page["data"]]

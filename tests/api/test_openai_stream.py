@@ -240,14 +240,16 @@ class TestHangUp:
         assert cost["tokens_output"] > 100
         assert cost["usd_cost"] > 0
 
-    async def test_a_whole_answer_too(self, tenant: Tenant, provider: ProviderDouble, model: str) -> None:
+    @pytest.mark.parametrize("door", ["/v1/chat/completions", "/api/v1/invocations"])
+    async def test_a_whole_answer_too(self, tenant: Tenant, provider: ProviderDouble, model: str, door: str) -> None:
         gate = asyncio.Event()
         provider.will(stream(gate))
 
-        async def ask(**headers: str) -> None:
-            await tenant.http.post("/v1/chat/completions", json={"model": model, "messages": HELLO}, headers=headers)
-
-        asking = asyncio.create_task(ask(**{"x-customhouse-on-disconnect": "cancel"}))
+        asked: Json = {"model": model, "messages": HELLO}
+        sent = {"request": asked, "on_disconnect": "cancel"}
+        if door.startswith("/v1"):
+            sent = {**asked, "metadata": {"on_disconnect": "cancel"}}
+        asking = asyncio.create_task(tenant.http.post(door, json=sent))
         await until(lambda: bool(provider.calls))
         asking.cancel()
         await until(lambda: provider.calls[0].closed)

@@ -137,7 +137,7 @@ async def silence(_: web.Request, __: Call) -> web.StreamResponse:
 
 
 def stream(*parts: str | Json | asyncio.Event, breaks: bool = False) -> Reply:
-    """A streamed answer: texts and chunks in order, waiting at each event. `breaks`: at the end the connection drops."""
+    """A streamed answer: texts and chunks in order; it waits at each event. `breaks`: the connection ends it."""
 
     async def reply(request: web.Request, _: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -144,7 +144,8 @@ class TestCodecEndpoint:
     async def test_what_it_cannot_decode_is_named(self, one: House) -> None:
         operator = await one.tenant(Role.OPERATOR)
         garbage = Payload(metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"other"}, data=b"x")
-        for body in (MessageToDict(Payloads(payloads=[garbage])), {"payloads": 7}, []):
+        bodies: list[Any] = [MessageToDict(Payloads(payloads=[garbage])), {"payloads": 7}, []]
+        for body in bodies:
             answer = await operator.http.post("/api/v1/codec/decode", json=body)
             assert answer.status_code == (404 if one.parts.keys is None else 422), answer.text
 
