@@ -14,17 +14,19 @@ from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json, Messag
 from customhouse.contracts.errors import ErrorRecord, FailureKind, ProviderError
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
-from customhouse.governance import answer_schema
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_answer, complaint_of, wants_json
 from customhouse.governance.checks.suite import CheckSuite
 from customhouse.governance.policy import Policy
-from customhouse.governance.redaction import redact_answer, redact_request
+from customhouse.governance.redaction import redact_request
 from customhouse.governance.streaming import Finished, StreamGovernor
 from customhouse.integrations.providers.base import Completed, Delta, ProviderCall, ProviderEvent
 from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.telemetry import CallSpan, ProviderCallInfo, Telemetry
 from customhouse.storage.clock import utc_now
+
+_WITHHELD = frozenset({Verdict.REVIEW, Verdict.BLOCK})
+"""An answer with such a verdict is neither shown nor kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ class Attempt:
             provider_ms,
             answer=answer,
             governed=finished,
-            error=self._refusal(finished.findings) if finished.verdict in (Verdict.BLOCK, Verdict.REVIEW) else None,
+            error=self._refusal(finished.findings) if finished.verdict in _WITHHELD else None,
             repair=repair,
             inspected_at=began_at,
         )
@@ -215,7 +217,7 @@ class Attempt:
             step=self.call.step,
             status=status,
             # What is blocked is not kept either.
-            answer=None if governed is None or governed.verdict is Verdict.BLOCK else governed.answer,
+            answer=None if governed is None or governed.verdict in _WITHHELD else governed.answer,
             findings=list(findings) if governed is None else governed.findings,
             verdict=verdict if governed is None else governed.verdict,
             usage=charge.usage,
@@ -229,15 +231,6 @@ class Attempt:
             repair=repair,
             steps=steps,
         )
-
-    def _kept(self, answer: ChatCompletion, governed: Finished) -> ChatCompletion | None:
-        """What is stored: the answer as the caller saw it, or with all that offends taken out where they saw none."""
-        if governed.verdict not in (Verdict.BLOCK, Verdict.REVIEW):
-            return governed.answer
-        offending = [f for f in governed.findings if verdicts.action_for(f, self._parts.policy) is not Verdict.ALLOW]
-        if any(f.span is None and f.check != answer_schema.CHECK for f in offending):
-            return None  # more was found than was listed, so it cannot all be taken out
-        return redact_answer(answer, [f for f in offending if f.span is not None])
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._clock) * 1000

@@ -111,8 +111,13 @@ class CallActivity:
                 outcome = await self.content.put_away_large_answer(call.invocation, outcome)
             if activity.info().is_local and (outcome.repair is None or call.repairs_left == 0):
                 return await self._recorded(call, outcome)
-        with database_step():
-            await self.ledger.settle(call.invocation, outcome)
+        try:
+            with database_step():
+                await self.ledger.settle(call.invocation, outcome)
+        except ApplicationError as failure:
+            if failure.type != DATABASE_AWAY or outcome.status is AttemptStatus.FAILED:
+                raise
+            return outcome  # as in `_recorded`: `record` settles it when Postgres is back
         if outcome.status is AttemptStatus.FAILED and outcome.error is not None:
             invocation = call.invocation
             left_s = invocation.accepted_at + invocation.deadline_s - time.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
@@ -17,8 +18,8 @@ from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import Ledger
 from customhouse.storage.partitions import ensure_partitions
 
-_AT_ONCE = 500
-"""Invocations looked at in one run; the rest has its turn in the next."""
+_PAGE = 500
+"""Invocations read at once."""
 
 _ABANDONED = InvocationFailed(
     "The invocation's workflow ended, or was never started, without recording an answer. Send the request again with a "
@@ -44,16 +45,21 @@ class HousekeepingActivity:
     @activity.defn(name="close_abandoned")
     async def close_abandoned(self) -> Housekept:
         """End the rows of invocations whose workflow is gone: terminated by hand, or never begun for a crash."""
-        with database_step():
-            unfinished = await self.invocations.unfinished(ABANDONED_AFTER, limit=_AT_ONCE)
-            closed = 0
-            for row in unfinished:
+        looked_at = closed = 0
+        after: UUID | None = None
+        while True:
+            with database_step():
+                page = await self.invocations.unfinished(ABANDONED_AFTER, after=after, limit=_PAGE)
+            for row in page:
                 activity.heartbeat()
-                if await self._is_running(row.workflow_id):
-                    continue
-                await self.ledger.abandon(row.organization_id, row.id, _ABANDONED.to_record())
-                closed += 1
-        return Housekept(looked_at=len(unfinished), closed=closed)
+                if not await self._is_running(row.workflow_id):
+                    with database_step():
+                        await self.ledger.abandon(row.organization_id, row.id, _ABANDONED.to_record())
+                    closed += 1
+            looked_at += len(page)
+            if len(page) < _PAGE:
+                return Housekept(looked_at=looked_at, closed=closed)
+            after = page[-1].id
 
     async def _is_running(self, workflow_id: str) -> bool:
         try:

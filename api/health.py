@@ -1,4 +1,4 @@
-"""`GET /healthz`: the process lives. `GET /readyz`: it can serve. The only routes without a key."""
+"""`GET /healthz`: the process lives. `GET /readyz`: it can serve. Neither needs a key."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ async def work(settings: Settings, queues: Sequence[str]) -> None:
         await listen_for_cancels(parts)
         if not queues:
             await ensure_schedules(parts.temporal, settings.task_queue)
+        _settle_memory()
         workers = [queue_worker(parts.temporal, queue, parts) for queue in queues] or [invocation_worker(parts)]
         async with _running(workers):
             await _stop_signal()

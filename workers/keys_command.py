@@ -62,7 +62,10 @@ async def revoke(database_url: str, organization: str, key_id: str) -> KeyRecord
 def show(console: Console, records: list[KeyRecord]) -> None:
     # The Temporal client asks for the organization's id, which is to be had nowhere else.
     title = f"organization {records[0].organization_id}" if records else None
-    table = Table("id", "name", "role", "begins with", "created", "state", title=title)
+    table = Table(title=title)
+    table.add_column("id", min_width=36, no_wrap=True)  # whole in any terminal, to be pasted into `keys revoke`
+    for name in ("name", "role", "begins with", "created", "state"):
+        table.add_column(name)
     now = datetime.now(UTC)
     for key in records:
         table.add_row(str(key.id), key.name, key.role, key.prefix, f"{key.created_at:%Y-%m-%d %H:%M}", _state(key, now))

@@ -28,7 +28,8 @@ async def ensure_schedules(client: Client, task_queue: str) -> None:
             static_summary="partitions, and abandoned invocations",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=HOUSEKEEPING_INTERVAL)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+        # After an outage one run makes up for all that were missed.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=HOUSEKEEPING_INTERVAL),
     )
     try:
         await client.create_schedule(identity, schedule)

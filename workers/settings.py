@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="Address that the API listens on. `0.0.0.0` opens it to the network.")
-    port: Port = Field(8080, description="Port of the API and console, 1 to 65535.")
+    port: Port = Field(8080, description="Port of the API, 1 to 65535.")
     data_dir: Path = Field(
         Path(".customhouse"), description="Folder in which `customhouse up` keeps databases, logs and its own key."
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,7 +17,7 @@ from customhouse.contracts.invocation import AttemptStatus
 from customhouse.contracts.money import Usd
 from customhouse.storage.engine import in_transaction, reader
 from customhouse.storage.models import ModelCostLog
-from customhouse.storage.pages import Page, PageRequest, Term
+from customhouse.storage.pages import Moment, Page, PageRequest, Term
 
 MOST_SUMS = 10_000
 """Groups in one answer. More is refused rather than cut off: a sum that leaves rows out is wrong."""
@@ -35,9 +35,9 @@ class CostLogFilter(BaseModel):
     model: Term | None = None
     provider: Term | None = None
     region: Term | None = None
-    created_from: AwareDatetime | None = None
+    created_from: Moment | None = None
     """Inclusive."""
-    created_to: AwareDatetime | None = None
+    created_to: Moment | None = None
     """Exclusive."""
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,7 +18,7 @@ from customhouse.contracts.invocation import AttemptStatus, InvocationResult, In
 from customhouse.contracts.money import Usd
 from customhouse.storage.engine import in_transaction, reader
 from customhouse.storage.models import Attempt, Invocation
-from customhouse.storage.pages import Page, PageRequest, Term
+from customhouse.storage.pages import Moment, Page, PageRequest, Term
 
 
 class InvocationFilter(BaseModel):
@@ -33,9 +33,9 @@ class InvocationFilter(BaseModel):
     model: Term | None = None
     status: InvocationStatus | None = None
     verdict: Verdict | None = None
-    created_from: AwareDatetime | None = None
+    created_from: Moment | None = None
     """Inclusive."""
-    created_to: AwareDatetime | None = None
+    created_to: Moment | None = None
     """Exclusive."""
 
 
@@ -161,15 +161,16 @@ class Invocations:
 
         return await in_transaction(self._engine, read)
 
-    async def unfinished(self, older_than: timedelta, *, limit: int) -> list[Unfinished]:
-        """The oldest invocations without an end, of all organizations: for housekeeping; no key reaches it."""
+    async def unfinished(self, older_than: timedelta, *, after: UUID | None, limit: int) -> list[Unfinished]:
+        """Invocations without an end, of all organizations, by id: for housekeeping; no key reaches it."""
         statement = (
             select(Invocation.id, Invocation.organization_id, Invocation.workflow_id)
             .where(
                 Invocation.status.in_([InvocationStatus.ACCEPTED, InvocationStatus.RUNNING]),
                 Invocation.created_at < func.now() - older_than,
+                *(() if after is None else (Invocation.id > after,)),
             )
-            .order_by(Invocation.created_at)
+            .order_by(Invocation.id)
             .limit(limit)
         )
 

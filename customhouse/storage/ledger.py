@@ -26,7 +26,7 @@ from customhouse.governance.journal import Event
 from customhouse.storage import ledger_sql as sql
 from customhouse.storage.ids import new_id
 from customhouse.storage.ledger_rows import Opening, as_json, identity, opening, settlement, settlement_or_nothing
-from customhouse.storage.statements import Statements
+from customhouse.storage.statements import Statements, storable
 
 RECORDED_CHANNEL = "customhouse_recorded"
 """Bears `organization:invocation`, the ids of what has been recorded by another process than the one that waits."""
@@ -113,7 +113,7 @@ class Ledger:
                 "request": None if request is None else as_json(request),
                 "verdict": decision.verdict,
                 "policy_version": decision.policy_version,
-                "decision": decision.model_dump_json(exclude={"settled"}),
+                "decision": storable(decision.model_dump_json(exclude={"settled"})),
             },
         )
         if row is None:
@@ -171,14 +171,12 @@ class Ledger:
             "status": record.status,
             "verdict": result.verdict,
             "deployment_id": result.deployment_id,
-            "result": result.model_dump_json(
-                exclude={"answer", "answer_ref", "attempts", "usd_cost", "provider_ms", "overhead_ms"}
-            ),
+            "result": storable(result.model_dump_json(exclude=_ADDED_BY_STATEMENT)),
             "attempts_here": 0 if outcome is None else 1,
             "answer_ref": None
             if outcome is None or outcome.answer_ref is None
             else outcome.answer_ref.model_dump_json(),
-            "error": None if record.error is None else record.error.model_dump_json(),
+            "error": None if record.error is None else storable(record.error.model_dump_json()),
             "elapsed_ms": elapsed_ms,
             "provider_ms": 0.0 if outcome is None else outcome.provider_ms,
             "events": as_json(

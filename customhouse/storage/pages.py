@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from sqlalchemy import ColumnElement, Row, Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -27,6 +28,17 @@ LONGEST_CURSOR = 512
 
 Term = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 """What a filter may ask for. Postgres's text knows no NUL, so nothing that is stored bears one."""
+
+
+def _iso_only(value: object) -> object:
+    """Pydantic would take a number for seconds since the epoch; what is described and documented is RFC 3339."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d{2}-\d{2}", value):
+        raise ValueError("Input should be a time such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso_only)]
+"""A point in time that a filter asks for: RFC 3339, with its offset."""
 
 
 class Page(BaseModel, Generic[Item]):

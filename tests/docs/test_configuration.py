@@ -64,7 +64,7 @@ def test_times_of_the_recovery_guide() -> None:
     assert rows.pop("CALL_RETRY").startswith(shown + f"{retry.maximum_interval.total_seconds():g} s")
     for name, text in rows.items():
         amount, unit = text.split()
-        seconds = float(amount) * {"s": 1, "h": 3600}[unit]
+        seconds = float(amount) * {"s": 1, "min": 60, "h": 3600}[unit]
         assert getattr(timing, name).total_seconds() == seconds, name
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from google.protobuf.json_format import MessageToJson
@@ -11,11 +12,11 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError, UnprocessableField
+from customhouse.contracts.invocation import Caller
 from customhouse.integrations.codec import (
     EncryptionCodec,
     data_converter,
@@ -135,8 +136,14 @@ async def test_the_codec_endpoint_names_the_trouble_with_a_payload() -> None:
         await decode_payloads(body, EncryptionCodec(parse_keys(_key())))
 
 
-def test_without_keys_the_converter_is_the_sdks_own() -> None:
-    assert data_converter(None) is pydantic_data_converter
+def test_without_keys_nothing_is_encrypted() -> None:
+    assert data_converter(None).payload_codec is None
+
+
+def test_the_converter_is_made_once_and_leaves_out_what_nobody_set() -> None:
+    assert data_converter(None).payload_converter_class() is data_converter(None).payload_converter_class()
+    (payload,) = data_converter(None).payload_converter.to_payloads([Caller(organization_id=UUID(int=1))])
+    assert payload.data == b'{"organization_id":"00000000-0000-0000-0000-000000000001"}'
 
 
 class Prompt(BaseModel):

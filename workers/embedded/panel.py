@@ -26,7 +26,7 @@ class Welcome:
     @property
     def addresses(self) -> dict[str, str]:
         return {
-            "API and console": self.api_url,
+            "API": self.api_url,
             "Temporal Web UI": self.temporal_ui_url,
             "API key": self.api_key,
             "Data and logs": str(self.data_dir),
