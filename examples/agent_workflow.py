@@ -4,12 +4,14 @@ The agent's worker needs `customhouse` with its two dependencies, pydantic and t
 as the Customhouse workers, which run the children. Because the child is durable and has the run's id in its key, a
 crash of either worker repeats no call and bills none twice.
 
+    export CUSTOMHOUSE_TEMPORAL_ADDRESS=127.0.0.1:7233
     python examples/agent_workflow.py ORGANIZATION_ID smollm2-135m "What is a customs house?"
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from uuid import UUID, uuid4
 
@@ -84,7 +86,8 @@ def _text(result: InvocationResult) -> str:
 
 
 async def main(organization: str, model: str, text: str) -> None:
-    client = await Client.connect("localhost:7233", data_converter=pydantic_data_converter)
+    address = os.environ.get("CUSTOMHOUSE_TEMPORAL_ADDRESS", "localhost:7233")
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
     question = Question(organization_id=UUID(organization), model=model, text=text)
     async with Worker(client, task_queue="agents", workflows=[AnswerTwice]):
         answer = await client.execute_workflow(AnswerTwice.run, question, id=f"answer-{uuid4()}", task_queue="agents")

@@ -16,7 +16,10 @@ def check(path: Path, environ: Mapping[str, str], console: Console) -> None:
     """Print each deployment and whether it is on. Raises ConfigurationError for a catalog that cannot be used."""
     catalog = read_catalog(path, environ)
     served = enabled(catalog, environ).deployments
-    table = Table("deployment", "region", "context", "state", title=f"{path} is sound")
+    table = Table(title=f"{path} is sound")
+    table.add_column("deployment", no_wrap=True, min_width=max((len(d.id) for d in catalog.deployments), default=10))
+    for name in ("region", "context", "state"):
+        table.add_column(name)
     for deployment in catalog.deployments:
         provider = catalog.provider(deployment.provider)
         needed = provider.api_key_env if provider.requires_key else provider.enabled_if

@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -26,7 +25,7 @@ from activities.outcomes import Costing
 from activities.record import RecordActivity
 from activities.recorder import Recorder
 from api.auth import Authenticator
-from api.doors import Doors, Probe
+from api.doors import Doors
 from api.invoker import Invoker
 from customhouse import __version__
 from customhouse.contracts.catalog import Catalog
@@ -57,6 +56,7 @@ from customhouse.storage.ledger import CANCEL_CHANNEL, Ledger
 from customhouse.storage.statements import Statements
 from workers.catalog_file import load_catalog
 from workers.database import database_url
+from workers.probes import probes_of
 from workers.settings import Settings
 
 POOL_SIZE = 20
@@ -182,7 +182,7 @@ def doors(parts: Parts, *, has_worker: bool) -> Doors:
         content=parts.content,
         catalog=parts.catalog,
         telemetry=parts.telemetry,
-        probes={"database": _database_probe(parts.engine), "temporal": _temporal_probe(parts.temporal)},
+        probes=probes_of(parts.engine, parts.temporal, settings),
         max_body_bytes=settings.max_body_bytes,
         codec=None if parts.keys is None else EncryptionCodec(parts.keys),
         temporal_ui_url=settings.temporal_ui_url,
@@ -254,19 +254,3 @@ def _read(path: Path | None) -> bytes | None:
 async def _latencies(engine: AsyncEngine, catalog: Catalog) -> LatencyBook:
     recent = await recent_latency(engine, [deployment.id for deployment in catalog.deployments])
     return LatencyBook({id_: known.p95_ms / 1000 for id_, known in recent.items() if known.samples >= MIN_SAMPLES})
-
-
-def _database_probe(engine: AsyncEngine) -> Probe:
-    async def probe() -> str | None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-        return None
-
-    return probe
-
-
-def _temporal_probe(client: Client) -> Probe:
-    async def probe() -> str | None:
-        return None if await client.service_client.check_health() else "the server says that it does not serve"
-
-    return probe

@@ -62,7 +62,13 @@ def builtin_policy(
         version="+".join(["builtin-1", *filter(None, changed)]),
         actions={
             Direction.INPUT: {"secrets": secrets, "pii": pii, "prompt_length": Verdict.BLOCK},
-            Direction.OUTPUT: {"secrets": secrets, "pii": pii, "json_schema": Verdict.BLOCK},
+            Direction.OUTPUT: {
+                "secrets": secrets,
+                "pii": pii,
+                "json_schema": Verdict.BLOCK,
+                # The caller's own token limit cut it off, and `finish_reason` says so, as at OpenAI.
+                "json_schema.truncated": Verdict.ALLOW,
+            },
         },
         limits=limits,
     )

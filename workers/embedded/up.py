@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError
+from customhouse.integrations.codec import parse_keys
 from workers.catalog_file import load_catalog
 from workers.embedded.attach import publish, withdraw
 from workers.embedded.data_dir import DataDir
@@ -36,6 +37,8 @@ async def up(settings: Settings, console: Console) -> None:
         for ignored in ("database_url", "temporal_address"):
             if getattr(settings, ignored) is not None:
                 _say(console, f"{variable(ignored)} is ignored: `up` brings its own. See `customhouse api`.")
+        if settings.encryption_key is not None:
+            parse_keys(settings.encryption_key.get_secret_value())
         load_catalog(settings.catalog, {variable("model_port"): "1", **os.environ})  # a bad one is told at once
         try:
             admin_key = settings.admin_key.get_secret_value() if settings.admin_key else data.admin_key()
