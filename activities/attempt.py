@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -24,6 +25,11 @@ from customhouse.integrations.providers.base import Completed, Delta, ProviderCa
 from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.telemetry import CallSpan, ProviderCallInfo, Telemetry
 from customhouse.storage.clock import utc_now
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SHOWN_AGAIN = 32 * 1024
+"""Characters of an answer that missed its schema: enough to mend it by, little enough for Temporal's history."""
 
 _WITHHELD = frozenset({Verdict.REVIEW, Verdict.BLOCK})
 """An answer with such a verdict is neither shown nor kept."""
@@ -86,6 +92,16 @@ class Attempt:
             except ProviderError as error:
                 span.failed(error)
                 return self._failed(error)
+            except Exception:
+                # Whatever it is, it comes after the provider was called: raised, it would be called and paid again.
+                log.exception("an attempt broke down", extra={"deployment_id": self._deployment.id})
+                return self._failed(
+                    ProviderError(
+                        f"{self._deployment.id}: its answer could not be worked on. The fault is ours, and logged.",
+                        kind=FailureKind.TERMINAL,
+                        provider_code="attempt_crashed",
+                    )
+                )
 
     async def _converse(self, publish: Publish, span: CallSpan) -> AttemptOutcome:
         answer: ChatCompletion | None = None
@@ -262,4 +278,4 @@ def _repair(finished: Finished, answer: ChatCompletion, schema: Sequence[Finding
     if not schema or len(schema) != len(finished.findings) or finished.verdict is not Verdict.BLOCK:
         return None
     text = answer.choices[0].message.get("content")
-    return Repair(answer=text if isinstance(text, str) else "", complaint=complaint_of(schema))
+    return Repair(answer=text[:_LONGEST_SHOWN_AGAIN] if isinstance(text, str) else "", complaint=complaint_of(schema))

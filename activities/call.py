@@ -98,8 +98,11 @@ class CallActivity:
             try:
                 return await conversation
             except asyncio.CancelledError:
-                if not cancels and activity.is_worker_shutdown():
-                    raise  # another worker takes over and closes this attempt as unknown
+                details = activity.cancellation_details()
+                if not cancels and not (details is not None and details.cancel_requested):
+                    # The worker stops, or Temporal has lost sight of it: nobody wanted an end. Whoever takes the call
+                    # over closes this attempt as unknown.
+                    raise
                 return attempt.cancelled(cancels[0] if cancels else CancelRequest(by="operator"))
 
     async def _settled(self, call: CallInput, outcome: AttemptOutcome) -> AttemptOutcome:

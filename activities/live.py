@@ -32,7 +32,9 @@ class LiveInvocation:
     """What the provider took to its first token."""
     result: InvocationResult | None = None
     is_relayed: bool = False
-    """While chunks still come from another process: the result waits for them."""
+    """While chunks still come through the workflow: the result waits for them."""
+    was_relayed: bool = False
+    """Once they have come that way, none are taken directly: they would come twice, or from the middle on."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Replaced whenever something changes, so that any number of watchers can wait without missing a change."""
 
@@ -90,7 +92,7 @@ class Live:
     ) -> None:
         """Hand released chunks to whoever follows in this process."""
         live = self._invocations.get(invocation_id)
-        if live is not None:
+        if live is not None and not live.was_relayed:
             live.take(attempt, chunks, verdict=verdict, waited_ms=waited_ms)
 
     def finish(self, result: InvocationResult) -> None:

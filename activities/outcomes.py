@@ -12,6 +12,7 @@ from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.invocation import AttemptStatus
 from customhouse.governance.pricing import Pricer
 from customhouse.governance.tokens import estimate_completion_tokens, estimate_tokens
+from customhouse.integrations.providers.answer import usage_of
 
 _NOT_CHARGED = Decimal(0)
 
@@ -30,8 +31,7 @@ class Seen:
     texts: list[str] = field(default_factory=list)
 
     def chunk(self, chunk: Json, elapsed_ms: float) -> None:
-        if isinstance(usage := chunk.get("usage"), dict):
-            self.usage = Usage.model_validate(usage)
+        self.usage = usage_of(chunk.get("usage")) or self.usage
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             for name in ("content", "reasoning_content", "refusal"):

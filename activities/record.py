@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.recorder import Recorder
-from customhouse.contracts.invocation import InvocationResult, RecordInput
+from customhouse.contracts.invocation import CloseInput, InvocationResult, RecordInput
 from customhouse.integrations.logs import log_context
 
 
@@ -23,3 +23,8 @@ class RecordActivity:
         invocation = record.invocation
         with log_context(invocation_id=invocation.invocation_id, organization_id=invocation.caller.organization_id):
             return await self.recorder.record(record)
+
+    @activity.defn(name="close")
+    async def close(self, close: CloseInput) -> None:
+        """For an invocation that ended before anything was decided. Where it has no row, or an end, nothing happens."""
+        await self.recorder.close(close)

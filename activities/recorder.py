@@ -9,7 +9,7 @@ from activities.failures import database_step
 from activities.live import Live
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.identity import trace_id
-from customhouse.contracts.invocation import InvocationResult, InvocationStatus, RecordInput
+from customhouse.contracts.invocation import CloseInput, InvocationResult, InvocationStatus, RecordInput
 from customhouse.governance.endings import with_answer
 from customhouse.governance.journal import events_of
 from customhouse.governance.policy import Policy
@@ -42,6 +42,16 @@ class Recorder:
         overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
         self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
         return standing
+
+    async def close(self, close: CloseInput) -> None:
+        """End the row of an invocation that was never decided, if it has one."""
+        invocation = close.invocation
+        with database_step():
+            standing = await self.ledger.abandon(
+                invocation.caller.organization_id, invocation.invocation_id, close.error, close.status
+            )
+        if standing is not None:
+            self.live.finish(standing)
 
 
 def _result(record: RecordInput) -> InvocationResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import orjson
@@ -54,7 +54,8 @@ async def streamed_answer(
     `following` keeps the invocation followed; it is closed when the stream ends.
     """
     events = running.events()
-    first = await anext(events)
+    async with _watching(request, doors, running, manner):
+        first = await anext(events)
     if isinstance(first, InvocationResult) and first.status is not InvocationStatus.COMPLETED:
         await following.aclose()
         extra = headers.result_headers(
@@ -139,8 +140,16 @@ def _interrupted() -> ErrorRecord:
 
 async def result_of(request: Request, doors: Doors, running: Running, manner: Manner) -> InvocationResult:
     """The result. Where a hang-up is to cancel, it does so while we wait."""
-    if not manner.cancel_on_hang_up:
+    async with _watching(request, doors, running, manner):
         return await running.result()
+
+
+@asynccontextmanager
+async def _watching(request: Request, doors: Doors, running: Running, manner: Manner) -> AsyncIterator[None]:
+    """Where a hang-up is to cancel, it does so inside the block. Afterwards somebody else may receive."""
+    if not manner.cancel_on_hang_up:
+        yield
+        return
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -149,6 +158,6 @@ async def result_of(request: Request, doors: Doors, running: Running, manner: Ma
 
     watching = asyncio.create_task(watch())
     try:
-        return await running.result()
+        yield
     finally:
         watching.cancel()

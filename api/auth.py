@@ -15,11 +15,16 @@ _HOW = "Send it as 'Authorization: Bearer <key>'. Administrators make keys with:
 
 
 class Authenticator:
-    """Turns a secret into a Principal. Accepted keys are remembered for AUTH_CACHE_TTL, refused ones never."""
+    """Turns a secret into a Principal. What the database says of one stands for AUTH_CACHE_TTL.
+
+    Refused secrets have a cache of their own, so that a client that keeps trying one costs no database read, and a
+    flood of them pushes out no good key.
+    """
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._accepted: TTLCache[bytes, Principal] = TTLCache(_CACHED_KEYS, AUTH_CACHE_TTL.total_seconds())
+        self._refused: TTLCache[bytes, Refusal] = TTLCache(_CACHED_KEYS, AUTH_CACHE_TTL.total_seconds())
 
     async def authenticate(self, connection: HTTPConnection, required: Role = Role.MEMBER) -> Principal:
         """Raises Unauthenticated, or Forbidden where the key's role does not include `required`."""
@@ -30,18 +35,26 @@ class Authenticator:
         digest = hash_secret(secret)
         principal = self._accepted.get(digest)
         if principal is None:
-            found = await self._keys.authenticate(secret)
+            found = self._refused.get(digest) or await self._ask(secret, digest)
             if isinstance(found, Refusal):
                 # An expired or revoked key was its holder's own, so saying so tells nothing to a stranger.
                 what = "is not known" if found is Refusal.UNKNOWN else f"is {found}"
                 raise Unauthenticated(f"The API key {what}. {_HOW}")
-            principal = self._accepted[digest] = found
+            principal = found
         if not principal.role.includes(required):
             raise Forbidden(
                 f"This needs the role {required}, and the key {principal.name!r} has the role {principal.role}. "
                 "Ask an administrator for a key with that role."
             )
         return principal
+
+    async def _ask(self, secret: str, digest: bytes) -> Principal | Refusal:
+        found = await self._keys.authenticate(secret)
+        if isinstance(found, Refusal):
+            self._refused[digest] = found
+        else:
+            self._accepted[digest] = found
+        return found
 
 
 def _secret(connection: HTTPConnection) -> str:

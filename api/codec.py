@@ -19,9 +19,9 @@ from api.bodies import read_body
 from api.doors import Doors, TheDoors
 from api.examples import problems
 from api.problems import render
-from customhouse.contracts.errors import CustomhouseError, NotFound
+from customhouse.contracts.errors import CustomhouseError, Forbidden, NotFound
 from customhouse.integrations.codec import decode_payloads, encode_payloads
-from customhouse.storage.keys import Role
+from customhouse.storage.keys import Principal, Role
 
 router = APIRouter(prefix="/api/v1/codec", tags=["Codec"])
 
@@ -54,7 +54,8 @@ _NO_SCRIPTS = "default-src 'none'; form-action 'self'; style-src 'none'; frame-a
 _SIGN_IN = """<!doctype html>
 <html lang="en"><title>Customhouse: read encrypted history</title>
 <h1>Read encrypted history</h1>
-<p>An operator's API key lets the Temporal Web UI in this browser decrypt payloads for 8 hours.</p>
+<p>The API key of one of this installation's operators lets the Temporal Web UI in this browser decrypt payloads for 8
+hours.</p>
 <form method="post">
 <label>API key <input name="key" type="password" required autofocus></label> <button>Sign in</button>
 </form></html>
@@ -98,7 +99,7 @@ async def sign_in(request: Request, doors: TheDoors) -> Response:
     """Takes the form's key, and keeps it in a cookie that only these routes get and no script can read."""
     form = parse_qs((await read_body(request, _LONGEST_FORM_BYTES)).decode("utf-8", "replace"))
     key = form.get("key", [""])[0].strip()
-    await doors.authenticator.authenticate_secret(key, Role.OPERATOR)
+    _admit(doors, await doors.authenticator.authenticate_secret(key, Role.OPERATOR))
     response = Response("Signed in. Reload the Temporal Web UI.", media_type="text/plain")
     response.set_cookie(
         _COOKIE,
@@ -134,15 +135,25 @@ async def _transformed(
     try:
         secret = request.cookies.get(_COOKIE)
         if secret is None:
-            await doors.authenticator.authenticate(request, Role.OPERATOR)
+            principal = await doors.authenticator.authenticate(request, Role.OPERATOR)
         else:
-            await doors.authenticator.authenticate_secret(secret, Role.OPERATOR)
+            principal = await doors.authenticator.authenticate_secret(secret, Role.OPERATOR)
+        _admit(doors, principal)
         if doors.codec is None:
             raise _no_codec()
         body = await transform(await read_body(request, _MAX_PAYLOADS_BYTES), doors.codec)
     except CustomhouseError as error:
         return render(request.url.path, error.to_record(), cors)
     return Response(body, headers=cors, media_type="application/json")
+
+
+def _admit(doors: Doors, principal: Principal) -> None:
+    """One key encrypts all organizations' histories, and a payload does not say whose it is."""
+    if principal.organization_id != doors.organization_id:
+        raise Forbidden(
+            "Only operators of the installation's own organization (CUSTOMHOUSE_ORGANIZATION) may read encrypted "
+            f"history, and the key {principal.name!r} belongs to another one."
+        )
 
 
 def _no_codec() -> NotFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request
 from temporalio.converter import PayloadCodec
@@ -35,6 +36,8 @@ class Doors:
     max_body_bytes: int
     codec: PayloadCodec | None
     """Decrypts history for the Temporal Web UI; None where history is not encrypted."""
+    organization_id: UUID
+    """The installation's own: history is every organization's, so only its operators decrypt it."""
     temporal_ui_url: str | None
     temporal_namespace: str
 

@@ -14,9 +14,10 @@ from uuid import UUID
 import orjson
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.live import Live, LiveInvocation, follow
+from api.refusals import refused_start
 from api.relay import Relay
 from api.watchdog import Watchdog
 from customhouse.client import start_workflow
@@ -55,6 +56,7 @@ class Ask:
 class Running:
     """An invocation under way, or ended before under the same key."""
 
+    organization_id: UUID
     invocation_id: UUID
     workflow_id: str
     replayed: bool
@@ -68,10 +70,10 @@ class Running:
         return follow(self.live)
 
     async def result(self) -> InvocationResult:
-        async for event in follow(self.live):
-            if isinstance(event, InvocationResult):
-                return event
-        raise AssertionError("follow ends with a result")
+        """The result alone: whatever becomes of the chunks, and of the attempts that they came from."""
+        while self.live.result is None:
+            await self.live.changed.wait()
+        return self.live.result
 
 
 class Invoker:
@@ -91,7 +93,9 @@ class Invoker:
         sealer: Sealer,
         telemetry: Telemetry,
         has_worker: bool,
+        relayed_models: frozenset[str],
     ) -> None:
+        """`relayed_models`: those whose provider calls may be made in another process, though this one has a worker."""
         self._temporal = temporal
         self._task_queue = task_queue
         self._process_id = process_id
@@ -103,7 +107,8 @@ class Invoker:
         self._sealer = sealer
         self._telemetry = telemetry
         self._has_worker = has_worker
-        self._relay = None if has_worker else Relay(temporal)
+        self._relayed_models = relayed_models
+        self._relay = Relay(temporal)
         self._watchdog = Watchdog(temporal, live, ledger, invocations)
         self._aside: set[asyncio.Task[object]] = set()
 
@@ -121,7 +126,7 @@ class Invoker:
     @asynccontextmanager
     async def run(self, ask: Ask, *, traceparent: str | None) -> AsyncIterator[Running]:
         """Start the invocation, or attach to the one that has this key; follow it inside the block."""
-        invocation = await self._input(ask)
+        invocation = self._input(ask)
         workflow = workflow_id(ask.caller.organization_id, invocation.idempotency_key)
         replayed = False
         if ask.idempotency_key is not None:
@@ -137,7 +142,14 @@ class Invoker:
             if accepted.status.is_final:
                 live = LiveInvocation(accepted.invocation_id)
                 live.result = await self._invocations.result(ask.caller.organization_id, accepted.invocation_id)
-                yield Running(accepted.invocation_id, workflow, replayed=True, start_ms=0.0, live=live)
+                yield Running(
+                    ask.caller.organization_id,
+                    accepted.invocation_id,
+                    workflow,
+                    replayed=True,
+                    start_ms=0.0,
+                    live=live,
+                )
                 return
         with ExitStack() as stack, self._live.watching(invocation.invocation_id) as live:
             started = time.perf_counter()
@@ -146,12 +158,12 @@ class Invoker:
             )
             stack.callback(root.end)
             with self._telemetry.current(root, end=False):
-                await self._start(invocation)
+                await self._start(invocation, ask.size_bytes)
             start_ms = (time.perf_counter() - started) * 1000
-            if self._relay is not None and invocation.stream:
+            if invocation.stream_through_workflow:
                 self._relay.begin(live, workflow)
             with self._watchdog.over(live, ask.caller.organization_id, workflow):
-                yield Running(invocation.invocation_id, workflow, replayed, start_ms, live)
+                yield Running(ask.caller.organization_id, invocation.invocation_id, workflow, replayed, start_ms, live)
 
     @asynccontextmanager
     async def attach(self, organization_id: UUID, invocation_id: UUID) -> AsyncIterator[Running]:
@@ -162,10 +174,12 @@ class Invoker:
                 raise NotFound(f"There is no invocation {invocation_id} in your organization.", param="invocation_id")
             if record.status.is_final:
                 await self._watchdog.look(organization_id, invocation_id)
-            elif self._relay is not None and record.stream:
+            elif self._is_relayed(record.model, stream=record.stream):
                 self._relay.begin(live, record.workflow_id)
             with self._watchdog.over(live, organization_id, record.workflow_id):
-                yield Running(invocation_id, record.workflow_id, replayed=True, start_ms=0.0, live=live)
+                yield Running(
+                    organization_id, invocation_id, record.workflow_id, replayed=True, start_ms=0.0, live=live
+                )
 
     async def cancel(self, organization_id: UUID, invocation_id: UUID, request: CancelRequest) -> None:
         """Cancel the provider call, wherever it is made. Raises NotFound, or Conflict where it has ended already."""
@@ -176,15 +190,20 @@ class Invoker:
             raise Conflict(f"Invocation {invocation_id} has ended already, as {record.status}; nothing was changed.")
         if self._live.cancel(invocation_id, request):
             return
-        await self._cancel_elsewhere(invocation_id, record.workflow_id, request)
+        await self._cancel_elsewhere(organization_id, invocation_id, record.workflow_id, request)
 
-    async def _cancel_elsewhere(self, invocation_id: UUID, workflow: str, request: CancelRequest) -> None:
+    async def _cancel_elsewhere(
+        self, organization_id: UUID, invocation_id: UUID, workflow: str, request: CancelRequest
+    ) -> None:
         """In another process, or before the call has begun."""
         message = orjson.dumps({"invocation_id": str(invocation_id), **request.model_dump()}).decode()
         await self._bus.publish(CANCEL_CHANNEL, message)
         try:
             await self._temporal.get_workflow_handle(workflow).cancel()
         except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:  # it has ended, or Temporal has forgotten it
+                await self._watchdog.close(organization_id, invocation_id)
+                return
             raise NotReady(
                 f"Temporal did not take the cancel of {invocation_id} ({error.status.name}); send it again."
             ) from error
@@ -193,7 +212,9 @@ class Invoker:
         """The caller of a call that is to end with its connection has gone."""
         request = CancelRequest(reason="the caller hung up, and had asked for that to cancel", by="disconnect")
         if not self._live.cancel(running.invocation_id, request):
-            self._keep(self._cancel_elsewhere(running.invocation_id, running.workflow_id, request))
+            self._keep(
+                self._cancel_elsewhere(running.organization_id, running.invocation_id, running.workflow_id, request)
+            )
 
     def _keep(self, work: Coroutine[Any, Any, object]) -> None:
         """Run it aside. Nobody is left to tell, so a failure goes to the log."""
@@ -207,39 +228,47 @@ class Invoker:
         self._aside.add(task)
         task.add_done_callback(ended)
 
-    async def _input(self, ask: Ask) -> InvocationInput:
+    def _is_relayed(self, model: str, *, stream: bool) -> bool:
+        """Whether a stream's chunks come through the workflow, since its call may be made in another process."""
+        return stream and (not self._has_worker or model in self._relayed_models)
+
+    def _input(self, ask: Ask) -> InvocationInput:
         caller = ask.caller
-        reference = None
-        if ask.size_bytes > CLAIM_CHECK_BYTES:
-            body = self._sealer.seal(orjson.dumps(ask.request.wire()))
-            reference = await self._contents.put(caller.organization_id, body, encrypted=self._sealer.encrypts)
         identity = new_id()
         return InvocationInput(
             invocation_id=identity,
             caller=caller,
             idempotency_key=ask.idempotency_key or str(identity),
             fingerprint=fingerprint(ask.request, caller),
-            request=None if reference else ask.request,
-            request_ref=reference,
+            request=ask.request,
             model=ask.request.model,
             stream=bool(ask.request.stream),
-            stream_through_workflow=bool(ask.request.stream) and not self._has_worker,
+            stream_through_workflow=self._is_relayed(ask.request.model, stream=bool(ask.request.stream)),
             origin=self._process_id,
             deadline_s=ask.deadline_s,
             accepted_at=ask.received_at,
             metadata=ask.labels,
         )
 
-    async def _start(self, invocation: InvocationInput) -> None:
+    async def _start(self, invocation: InvocationInput, size_bytes: int) -> None:
+        if size_bytes > CLAIM_CHECK_BYTES:
+            invocation = await self._put_away(invocation)
         try:
             await start_workflow(
                 self._temporal, invocation, task_queue=self._task_queue, attach=False, eager=self._has_worker
             )
         except WorkflowAlreadyStartedError:
-            return  # the same key through two doors at once, or an earlier start whose answer was lost: follow it
+            # The same key through two doors at once, or an earlier start whose answer was lost: follow it. It has a
+            # body of its own.
+            if invocation.request_ref is not None:
+                await self._contents.delete(invocation.caller.organization_id, invocation.request_ref)
         except RPCError as error:
-            raise NotReady(
-                f"Temporal did not take the call ({error.status.name}). Try again; with an Idempotency-Key, nothing is "
-                "done twice.",
-                retry_after_s=1,
-            ) from error
+            raise refused_start(error) from error
+
+    async def _put_away(self, invocation: InvocationInput) -> InvocationInput:
+        """The same with its request by reference."""
+        if invocation.request is None:
+            return invocation
+        body = self._sealer.seal(orjson.dumps(invocation.request.wire()))
+        reference = await self._contents.put(invocation.caller.organization_id, body, encrypted=self._sealer.encrypts)
+        return invocation.model_copy(update={"request": None, "request_ref": reference})

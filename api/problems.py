@@ -23,6 +23,9 @@ from customhouse.contracts.errors import (
 
 log = logging.getLogger(__name__)
 
+_LONGEST_SHOWN = 64
+"""Characters of a key that an error repeats: as many as a metadata key may have."""
+
 _OPENAI_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
 _OPENAI_TYPES |= {404: "invalid_request_error", 409: "conflict_error", 413: "invalid_request_error"}
 _OPENAI_TYPES |= {422: "invalid_request_error", 429: "rate_limit_error"}
@@ -81,10 +84,16 @@ def field_error(error: ValidationError | RequestValidationError, prefix: str = "
     """Pydantic's first complaint as ours: names the field, says what is wrong with it, and counts the others."""
     complaints = list(error.errors())
     first = complaints[0]
-    location = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    location = [_shown(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     param = ".".join(([prefix] if prefix else []) + location) or "body"
     more = f" ({len(complaints) - 1} more like this)" if len(complaints) > 1 else ""
     return UnprocessableField(f"{param}: {first['msg']}.{more}", param=param)
+
+
+def _shown(part: int | str) -> str:
+    """A part of a field's path: keys are the caller's, and may be megabytes long."""
+    text = str(part)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def install(app: FastAPI) -> None:

@@ -26,10 +26,10 @@ class Relay:
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, live: LiveInvocation, workflow_id: str) -> None:
-        """Until the workflow ends, or nobody follows it here any more."""
-        if live.is_relayed:
+        """Until the workflow ends, or nobody follows it here any more. What has chunks gets them already."""
+        if live.is_relayed or live.chunks:
             return
-        live.is_relayed = True
+        live.is_relayed = live.was_relayed = True
         task = asyncio.create_task(self._relay(live, workflow_id))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

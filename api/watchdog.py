@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -64,8 +65,8 @@ class Watchdog:
                 if await self.look(organization_id, live.invocation_id):
                     return
                 if polls % _POLLS_A_CHECK == 0 and await self._has_ended(workflow_id):
-                    await self._close(organization_id, live.invocation_id)
-            except (CustomhouseError, psycopg.Error, RPCError) as error:
+                    await self.close(organization_id, live.invocation_id)
+            except (CustomhouseError, SQLAlchemyError, psycopg.Error, RPCError) as error:
                 log.warning("cannot look after a waiting invocation yet", extra={"error": str(error)})
             await asyncio.sleep(ANSWER_POLL.total_seconds())
 
@@ -78,7 +79,7 @@ class Watchdog:
             raise
         return description.status is not WorkflowExecutionStatus.RUNNING
 
-    async def _close(self, organization_id: UUID, invocation_id: UUID) -> None:
+    async def close(self, organization_id: UUID, invocation_id: UUID) -> None:
         """The workflow is gone and has recorded nothing: somebody terminated it. Its row must say so."""
         error = InvocationFailed(
             "The invocation's workflow was ended from outside before it could record an answer. Send the request again "

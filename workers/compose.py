@@ -44,7 +44,7 @@ from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.sealing import Sealer
 from customhouse.integrations.telemetry import Telemetry, TelemetrySettings, build_telemetry
 from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
-from customhouse.storage.admin_key import ensure_admin_key
+from customhouse.storage.admin_key import ACTOR, ensure_admin_key
 from customhouse.storage.bus import Bus
 from customhouse.storage.contents import Contents
 from customhouse.storage.cost_logs import CostLogs
@@ -53,6 +53,7 @@ from customhouse.storage.invocations import Invocations
 from customhouse.storage.keys import Keys as ApiKeys
 from customhouse.storage.latency import recent_latency
 from customhouse.storage.ledger import CANCEL_CHANNEL, Ledger
+from customhouse.storage.organizations import Organizations
 from customhouse.storage.statements import Statements
 from workers.catalog_file import load_catalog
 from workers.database import database_url
@@ -69,6 +70,8 @@ class Parts:
 
     settings: Settings
     process_id: str
+    organization_id: UUID
+    """The installation's own, which the settings name."""
     engine: AsyncEngine
     temporal: Client
     telemetry: Telemetry
@@ -118,10 +121,7 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         content = ContentAccess(contents, sealer)
         suite, pricer = builtin_checks(policy), Pricer(catalog)
         latencies = await _latencies(engine, catalog)
-        if settings.admin_key is not None:
-            await ensure_admin_key(
-                engine, organization_name=settings.organization, secret=settings.admin_key.get_secret_value()
-            )
+        organization_id = await _own_organization(engine, settings)
         attempts = AttemptFactory(
             suite=suite,
             policy=policy,
@@ -137,6 +137,7 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         yield Parts(
             settings=settings,
             process_id=process_id,
+            organization_id=organization_id,
             engine=engine,
             temporal=temporal,
             telemetry=telemetry,
@@ -173,6 +174,7 @@ def doors(parts: Parts, *, has_worker: bool) -> Doors:
         sealer=parts.sealer,
         telemetry=parts.telemetry,
         has_worker=has_worker,
+        relayed_models=frozenset(each.model for each in parts.catalog.deployments if each.task_queue is not None),
     )
     return Doors(
         authenticator=Authenticator(ApiKeys(parts.engine)),
@@ -185,6 +187,7 @@ def doors(parts: Parts, *, has_worker: bool) -> Doors:
         probes=probes_of(parts.engine, parts.temporal, settings),
         max_body_bytes=settings.max_body_bytes,
         codec=None if parts.keys is None else EncryptionCodec(parts.keys),
+        organization_id=parts.organization_id,
         temporal_ui_url=settings.temporal_ui_url,
         temporal_namespace=settings.temporal_namespace,
     )
@@ -249,6 +252,16 @@ def _read(path: Path | None) -> bytes | None:
         return None if path is None else path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"The TLS file {path} cannot be read: {error.strerror}.") from error
+
+
+async def _own_organization(engine: AsyncEngine, settings: Settings) -> UUID:
+    """Made if there is none yet, with the admin key where the settings fix one."""
+    if settings.admin_key is None:
+        return (await Organizations(engine).ensure(settings.organization, actor=ACTOR)).id
+    principal = await ensure_admin_key(
+        engine, organization_name=settings.organization, secret=settings.admin_key.get_secret_value()
+    )
+    return principal.organization_id
 
 
 async def _latencies(engine: AsyncEngine, catalog: Catalog) -> LatencyBook:

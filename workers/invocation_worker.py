@@ -33,6 +33,7 @@ def invocation_worker(parts: Parts) -> Worker:
             parts.begin.begin,
             parts.call.call,
             parts.record.record,
+            parts.record.close,
             parts.housekeeping.make_partitions,
             parts.housekeeping.close_abandoned,
         ],

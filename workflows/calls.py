@@ -46,6 +46,8 @@ class Calls:
         self._begun = begun
         self._decision = decision
         self._deadline = deadline
+        self._spent = 0
+        """Attempts up to this number have answered, and not well: none of them is to be taken for the next one's."""
 
     async def along_the_route(self) -> Ending:
         """Call until there is an answer, the route is used up, nothing can help, or the deadline has passed."""
@@ -80,17 +82,17 @@ class Calls:
             if begun.retry_after_s is not None:
                 await workflow.sleep(min(begun.retry_after_s, self._remaining().total_seconds()))
             tries = CALL_RETRY.maximum_attempts - (begun.failure is not None)
-            outcome = await self._attempt(step, after_attempt=0, repair=None, repairs_left=left, tries=tries)
+            outcome = await self._attempt(step, repair=None, repairs_left=left, tries=tries)
         while outcome.repair is not None and left > 0 and self._remaining() > timedelta(0):
             left -= 1
-            outcome = await self._attempt(step, after_attempt=outcome.number, repair=outcome.repair, repairs_left=left)
+            self._spent = outcome.number
+            outcome = await self._attempt(step, repair=outcome.repair, repairs_left=left)
         return outcome
 
     async def _attempt(
         self,
         step: RouteStep,
         *,
-        after_attempt: int,
         repair: Repair | None,
         repairs_left: int,
         tries: int = CALL_RETRY.maximum_attempts,
@@ -102,7 +104,7 @@ class Calls:
             invocation=self._invocation,
             step=step,
             decision=self._decision,
-            after_attempt=after_attempt,
+            after_attempt=self._spent,
             timeout_s=timeout.total_seconds(),
             repair=repair,
             repairs_left=repairs_left,
@@ -136,7 +138,7 @@ class Calls:
 
     def _failed(self, failures: list[ErrorRecord]) -> Ending:
         tried = "; ".join(failure.message for failure in failures) or "no deployment was tried"
-        if self._remaining() <= timedelta(0):
+        if self._remaining() <= CALL_RETRY.initial_interval:  # too little is left for another try
             error: InvocationFailed = InvocationTimedOut(
                 f"No answer within the deadline of {self._invocation.deadline_s:g} s ({tried}). "
                 "Send it again with a longer deadline, or ask for a faster model."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
@@ -16,10 +17,11 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.begin import BeginActivity
     from activities.record import RecordActivity
-    from customhouse.contracts.errors import InvocationFailed
+    from customhouse.contracts.errors import ErrorRecord, InvocationCancelled, InvocationFailed
     from customhouse.contracts.governance import Verdict
     from customhouse.contracts.invocation import (
         Begun,
+        CloseInput,
         Decision,
         InvocationInput,
         InvocationResult,
@@ -30,6 +32,9 @@ with workflow.unsafe.imports_passed_through():
     from customhouse.governance.endings import Ending, cancelled, with_answer
     from customhouse.integrations import temporal_names as names
     from workflows.calls import Calls
+
+
+T = TypeVar("T")
 
 
 # Input that is none of ours fails the workflow: a failed workflow task would be tried again for ever.
@@ -47,7 +52,7 @@ class GovernedInvocation:
 
     @workflow.run
     async def run(self, invocation: InvocationInput) -> InvocationResult:
-        deadline = workflow.now() + timedelta(seconds=invocation.deadline_s)
+        deadline = workflow.info().start_time + timedelta(seconds=invocation.deadline_s)
         begun = await self._begin(invocation)
         result = begun.result or await self._go_on(invocation, begun, deadline)
         _label(result)
@@ -86,15 +91,33 @@ class GovernedInvocation:
             )
         except FailureError as failure:
             # A local activity's failure is not wrapped in an ActivityError.
-            if is_cancelled_exception(failure) or (isinstance(failure, ApplicationError) and failure.details):
+            if is_cancelled_exception(failure):
+                error = InvocationCancelled("The invocation was cancelled before anything was decided.")
+                await self._close(invocation, InvocationStatus.CANCELLED, error.to_record())
                 raise
-            raise ApplicationError(
-                f"The request could not be cleared: {failure}", type=InvocationFailed.code, non_retryable=True
-            ) from failure
+            if isinstance(failure, ApplicationError) and failure.details:
+                await self._close(invocation, InvocationStatus.FAILED, ErrorRecord.model_validate(failure.details[0]))
+                raise
+            unclear = InvocationFailed(f"The request could not be cleared: {failure}")
+            await self._close(invocation, InvocationStatus.FAILED, unclear.to_record())
+            raise ApplicationError(unclear.message, type=unclear.code, non_retryable=True) from failure
+
+    async def _close(self, invocation: InvocationInput, status: InvocationStatus, error: ErrorRecord) -> None:
+        """Nothing was decided; where a row stands already, it must say how it ended."""
+        await _uncancelled(
+            workflow.execute_local_activity_method(
+                RecordActivity.close,
+                CloseInput(invocation=invocation, status=status, error=error),
+                start_to_close_timeout=DATABASE_STEP_TIMEOUT,
+                schedule_to_close_timeout=RECORD_PATIENCE,
+                retry_policy=DATABASE_STEP_RETRY,
+                summary=f"close: {status}",
+            )
+        )
 
     async def _record(self, invocation: InvocationInput, decision: Decision, ending: Ending) -> InvocationResult:
         """Shielded from cancels: what was spent is recorded whatever comes."""
-        recording = asyncio.create_task(
+        return await _uncancelled(
             workflow.execute_local_activity_method(
                 RecordActivity.record,
                 RecordInput(
@@ -110,12 +133,17 @@ class GovernedInvocation:
                 summary=f"record: {ending.status}",
             )
         )
-        while not recording.done():
-            try:
-                await asyncio.shield(recording)
-            except asyncio.CancelledError:
-                continue
-        return recording.result()
+
+
+async def _uncancelled(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work` to its end: a cancel that comes now comes too late."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+    return task.result()
 
 
 def _label(result: InvocationResult) -> None:

@@ -15,6 +15,12 @@ Json = dict[str, Any]
 TokenLimit = Annotated[int, Field(ge=1, lt=2**31)]
 """What every server's integer type holds."""
 
+Labels = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+"""Metadata within OpenAI's limits: 16 pairs, keys of 64 and values of 512 characters. It goes into history and into a
+row as it is, so it must be small."""
+
 
 class Sparse(BaseModel):
     """Written as it was read: fields that nobody set stay out, explicit nulls and unknown fields stay in.
@@ -79,7 +85,7 @@ class ChatRequest(Sparse):
     parallel_tool_calls: bool | None = None
     response_format: Json | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Labels | None = None
 
     def wire(self) -> Json:
         """The request as JSON for the wire: only what the caller set."""

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from customhouse.contracts.chat import ChatCompletion, ChatRequest, Usage
+from customhouse.contracts.chat import ChatCompletion, ChatRequest, Labels, Usage
 from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.governance import Finding, StepTiming, Verdict
 
@@ -64,7 +64,7 @@ class InvocationInput(BaseModel):
     """Seconds from start to answer, recovery excluded."""
     accepted_at: float
     """When the request came in, in seconds since the epoch: overhead is counted from here."""
-    metadata: dict[str, str] = {}
+    metadata: Labels = {}
 
     @model_validator(mode="after")
     def _has_content(self) -> InvocationInput:
@@ -224,6 +224,14 @@ class RecordInput(BaseModel):
     error: ErrorRecord | None = None
 
 
+class CloseInput(BaseModel):
+    """Input of `close`: an invocation that ended before anything was decided."""
+
+    invocation: InvocationInput
+    status: InvocationStatus
+    error: ErrorRecord
+
+
 class InvocationResult(BaseModel):
     """Result of the workflow, and what `GET /api/v1/invocations/{id}` shows."""
 
@@ -250,10 +258,16 @@ class InvocationResult(BaseModel):
     steps: list[StepTiming] = []
 
 
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds the NUL character (\\u0000), which cannot be stored. Remove it")
+    return text
+
+
 class CancelRequest(BaseModel):
     """Why an invocation is cancelled."""
 
-    reason: Annotated[str, Field(max_length=1000)] = "cancelled by the caller"
+    reason: Annotated[str, Field(max_length=1000), AfterValidator(_storable)] = "cancelled by the caller"
     by: Literal["caller", "disconnect", "operator"] = "caller"
 
 

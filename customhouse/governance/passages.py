@@ -3,47 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
-from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json
+from customhouse.contracts.chat import ChatCompletion, ChatRequest, Message, Sparse
+from customhouse.contracts.errors import PayloadTooLarge
 from customhouse.governance.checks.base import Passage
 
 NOT_PROSE = frozenset(
     {"role", "name", "id", "type", "tool_call_id", "tool_calls", "function_call", "data", "signature"}
 )
-"""Fields that hold no text of their own, or that are walked by themselves. All others are inspected, also those that a
-provider invents (`reasoning_content`, `reasoning_details`, …)."""
+"""Fields of a streamed delta that hold no text of their own, or that are read by themselves."""
 
 TOOL_TEXTS = (("function", "arguments"), ("custom", "input"))
 """Where a tool call holds what the model wrote."""
 
+MAX_TEXTS = 50_000
+"""Texts in one request. A body of 20 MB can hold millions, at some 5 µs each to look at."""
+
+_MESSAGE_STRUCTURE = frozenset({"role", "id", "type", "tool_call_id"})
+"""Strings of messages that bind parts to each other: a placeholder in one would break the conversation."""
+
+_ANSWER_STRUCTURE = _MESSAGE_STRUCTURE | {"name"}
+"""In an answer also the name of the function that is called: one of the request's own."""
+
+_NONE: frozenset[str] = frozenset()
+
+_JSON_TYPES = frozenset({"array", "boolean", "function", "integer", "null", "number", "object", "string", "text"})
+"""Every other string of a tool's schema is one of these."""
+
+_READ_APART = frozenset({"model", "messages"})
+"""The model is what the route is chosen by, and messages are read by themselves."""
+
+_MEDIA = frozenset({"url", "image_url", "data", "file_data", "signature", "encrypted_content"})
+"""Fields that may hold an image, a sound, a file or a provider's seal in Base64."""
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+
+_MIN_MEDIA_CHARS = 256
+"""Less than this is no picture, and may be a key: it is inspected like any text."""
+
+_MAX_PLAIN_NAME_CHARS = 14
+_MAX_LETTERS_NAME_CHARS = 30
+"""Names of fields are inspected, too, but not plain ones: no credential, card number or IBAN is shorter than 15
+characters, and of those without a digit or a dash AWS's are in capitals, and the next, Stripe's, have 32."""
+
 
 def request_passages(request: ChatRequest) -> list[Passage]:
-    """Every text the caller sends in messages, whatever its role, tool call arguments included."""
-    found: list[Passage] = []
-    for index, message in enumerate(request.messages):
-        prefix, role, content = f"messages.{index}", message.role, message.content
-        if isinstance(content, str):
-            found.append(Passage(f"{prefix}.content", content, role))
-        elif content:
-            for number, part in enumerate(content):
-                fields = {"text": part.text, **(part.model_extra or {})}
-                found.extend(_strings(fields, f"{prefix}.content.{number}", role))
-        extra = message.model_extra or {}
-        found.extend(_prose(extra, prefix, role))
-        found.extend(_arguments(message.tool_calls, extra, prefix, role))
+    """Every text of the request's wire form. Raises PayloadTooLarge where there are more than MAX_TEXTS."""
+    found = list(islice(request_texts(request), MAX_TEXTS + 1))
+    if len(found) > MAX_TEXTS:
+        raise PayloadTooLarge(
+            f"The request holds more than {MAX_TEXTS} texts: messages, their parts, strings in tools and other "
+            "fields. Send fewer of them, or join them.",
+            param="messages",
+        )
     return found
+
+
+def request_texts(request: ChatRequest) -> Iterator[Passage]:
+    """As `request_passages`, one by one and without a limit."""
+    yield from message_texts(request)
+    for name, value in request.__dict__.items():
+        if isinstance(value, (str, list, dict, Sparse)) and name not in _READ_APART:
+            yield from _texts(name, _plain(value), "user")
+    if request.model_extra:
+        yield from _texts("", request.model_extra, "user")
+
+
+def message_texts(request: ChatRequest) -> Iterator[Passage]:
+    """The texts of the messages, whatever their role, tool call arguments included."""
+    for index, message in enumerate(request.messages):
+        if isinstance(message.content, str):
+            yield Passage(f"messages.{index}.content", message.content, message.role)
+        if not isinstance(message.content, str) or message.tool_calls or message.name or message.model_extra:
+            yield from _texts(f"messages.{index}", _beside_text(message), message.role, _MESSAGE_STRUCTURE)
 
 
 def answer_passages(answer: ChatCompletion) -> list[Passage]:
     """Every text the model wrote, choice by choice."""
     found: list[Passage] = []
     for index, choice in enumerate(answer.choices):
-        prefix, message = f"choices.{index}.message", choice.message
-        role = str(message.get("role") or "assistant")
-        calls = message.get("tool_calls")
-        found.extend(_prose(message, prefix, role))
-        found.extend(_arguments(calls if isinstance(calls, list) else None, message, prefix, role))
+        role = str(choice.message.get("role") or "assistant")
+        found.extend(_texts(f"choices.{index}.message", choice.message, role, _ANSWER_STRUCTURE))
     return found
 
 
@@ -51,37 +94,90 @@ def rewrite(document: Any, path: str, text: str) -> None:
     """Put `text` at `path` of plain JSON, in place. The path must be one that a passage of the document bears."""
     *parents, last = path.split(".")
     for step in parents:
-        document = document[int(step)] if isinstance(document, list) else document[step]
-    document[last] = text
+        document = document[_key(document, step)]
+    document[_key(document, last)] = text
 
 
-def _strings(fields: Mapping[str, Any], prefix: str, role: str) -> Iterator[Passage]:
-    for name, value in fields.items():
-        if isinstance(value, str) and name not in NOT_PROSE and "." not in name:
-            yield Passage(f"{prefix}.{name}", value, role)
+def _beside_text(message: Message) -> dict[str, Any]:
+    """A message's fields but for a text that has been read."""
+    parts = [_plain(part) for part in message.content] if isinstance(message.content, list) else None
+    return {
+        "content": parts,
+        "name": message.name,
+        "tool_calls": message.tool_calls,
+        **(message.model_extra or {}),
+    }
 
 
-def _prose(fields: Mapping[str, Any], prefix: str, role: str) -> Iterator[Passage]:
-    """Texts of a message, and those one level down: content parts, reasoning details, an audio transcript."""
-    yield from _strings(fields, prefix, role)
-    for name, value in fields.items():
-        if name in NOT_PROSE or "." in name:
-            continue
-        if isinstance(value, dict):
-            yield from _strings(value, f"{prefix}.{name}", role)
-        elif isinstance(value, list):
-            for number, part in enumerate(value):
-                if isinstance(part, dict):
-                    yield from _strings(part, f"{prefix}.{name}.{number}", role)
+def _plain(value: Any) -> Any:
+    return {**value.__dict__, **(value.model_extra or {})} if isinstance(value, Sparse) else value
 
 
-def _arguments(calls: list[Json] | None, fields: Mapping[str, Any], prefix: str, role: str) -> Iterator[Passage]:
-    """Arguments of tool calls: functions, custom tools, and the function calls that came before tools."""
-    for number, call in enumerate(calls or ()):
-        for kind, field in TOOL_TEXTS:
-            body = call.get(kind) if isinstance(call, dict) else None
-            if isinstance(body, dict) and isinstance(text := body.get(field), str):
-                yield Passage(f"{prefix}.tool_calls.{number}.{kind}.{field}", text, role)
-    legacy = fields.get("function_call")
-    if isinstance(legacy, dict) and isinstance(text := legacy.get("arguments"), str):
-        yield Passage(f"{prefix}.function_call.arguments", text, role)
+def _texts(path: str, value: Any, role: str, structure: frozenset[str] = _NONE) -> Iterator[Passage]:
+    """The strings in plain JSON, in order. A stack instead of recursion: callers choose how deep they nest."""
+    if isinstance(value, str):
+        yield Passage(path, value, role)
+        return
+    stack = [_children(path, value, role, structure)]
+    while stack:
+        for each in stack[-1]:
+            if isinstance(each, Passage):
+                yield each
+            else:
+                stack.append(_children(*each, role, structure))
+                break
+        else:
+            stack.pop()
+
+
+def _children(
+    path: str, value: Mapping[str, Any] | list[Any], role: str, structure: frozenset[str]
+) -> Iterator[Passage | tuple[str, Any]]:
+    """The texts right within a value, and its objects and lists, each with its path."""
+    prefix = f"{path}." if path else ""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, str):
+                yield Passage(f"{prefix}{index}", item, role)
+            elif isinstance(item, (dict, list)):
+                yield f"{prefix}{index}", item
+        return
+    for name, item in value.items():
+        step = name
+        if not _is_plain(name):
+            yield Passage(path, name, role, is_name=True)
+            step = _hashed(name)
+        if isinstance(item, str):
+            if not (name in structure or (name == "type" and item in _JSON_TYPES) or _is_media(name, item)):
+                yield Passage(f"{prefix}{step}", item, role)
+        elif isinstance(item, (dict, list)):
+            yield f"{prefix}{step}", item
+
+
+def _is_plain(name: str) -> bool:
+    if len(name) <= _MAX_PLAIN_NAME_CHARS:
+        return name.isidentifier()
+    return len(name) <= _MAX_LETTERS_NAME_CHARS and name.replace("_", "").isalpha() and not name.isupper()
+
+
+def _hashed(name: str) -> str:
+    """Stands in a path for a name that is not plain: it may hold dots, or what must not be shown."""
+    return f"~{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def _key(document: Mapping[str, Any] | list[Any], step: str) -> Any:
+    """The index or name that a step of a path stands for."""
+    if isinstance(document, list):
+        return int(step)
+    if step.startswith("~"):
+        return next(name for name in document if not _is_plain(name) and _hashed(name) == step)
+    return step
+
+
+def _is_media(name: str, text: str) -> bool:
+    """True for Base64, with or without the head of a data URL: nothing else, so no space and no `ghp_` or `sk-`."""
+    if len(text) < _MIN_MEDIA_CHARS or name not in _MEDIA or not text.isascii():
+        return False
+    head = text.find(";base64,", 0, _MIN_MEDIA_CHARS) if text.startswith("data:") else -1
+    body = text[head + len(";base64,") :] if head >= 0 else text
+    return not body.encode("ascii").translate(None, _BASE64)

@@ -12,6 +12,9 @@ from customhouse.governance.passages import answer_passages, request_passages, r
 _JSON_TEXTS = (".arguments",)
 """Passages that are JSON inside a string: a cut through an escape sequence would make them unreadable."""
 
+_BOUNDED = ("user", "metadata.")
+"""Fields whose length is limited: a placeholder that is longer than what it replaces may not break the limit."""
+
 
 class Placeholders:
     """Gives each value of one request or answer its number: the same value, the same placeholder."""
@@ -94,8 +97,10 @@ def _redact(
             by_path.setdefault(finding.span.path, []).append(finding)
     redacted: list[str] = []
     for passage in passages:
-        if found := by_path.get(passage.path):
+        if (found := by_path.get(passage.path)) and not passage.is_name:
             text = redact_text(passage.text, found, placeholders, is_json=is_json_text(passage.path))
+            if passage.path.startswith(_BOUNDED):
+                text = text[: len(passage.text)]
             rewrite(document, passage.path, text)
             redacted.append(passage.path)
     return redacted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from customhouse.contracts.chat import ChatCompletion, ChatRequest
-from customhouse.governance.passages import answer_passages, request_passages
+from customhouse.governance.passages import answer_passages, message_texts
 
 ASCII_CHARS_PER_TOKEN = 4
 """OpenAI's rule of thumb for English ("What are tokens and how to count them?", help centre)."""
@@ -19,6 +19,9 @@ TOKENS_PER_MESSAGE = 4
 
 TOKENS_PER_IMAGE = 765
 """OpenAI's price of a 1024 x 1024 image in high detail: 170 tokens a tile of four, and 85."""
+
+_IMAGE_SOURCES = (".image_url.url", ".image_url", ".source.url")
+"""Ends of paths where an image's address stands, which counts by the image."""
 
 _IMAGE_TYPES = frozenset({"image_url", "image", "input_image"})
 
@@ -35,8 +38,9 @@ def estimate_tokens(text: str) -> int:
 def estimate_prompt_tokens(request: ChatRequest) -> int:
     """Tokens that a provider will count for the whole request: messages, tools and images."""
     total = TOKENS_PER_MESSAGE * len(request.messages)
-    for passage in request_passages(request):
-        total += estimate_tokens(passage.text)
+    for passage in message_texts(request):
+        if not passage.path.endswith(_IMAGE_SOURCES):
+            total += estimate_tokens(passage.text)
     for message in request.messages:
         if isinstance(message.content, list):
             total += TOKENS_PER_IMAGE * sum(part.type in _IMAGE_TYPES for part in message.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -45,6 +45,17 @@ class Contents:
 
         await in_transaction(self._engine, work)
         return reference
+
+    async def delete(self, organization_id: UUID, reference: ContentRef) -> None:
+        """For a body that nothing came to refer to."""
+        statement = delete(Content).where(
+            Content.id == reference.content_id, Content.organization_id == organization_id
+        )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await in_transaction(self._engine, work)
 
     async def get(self, organization_id: UUID, reference: ContentRef) -> StoredContent:
         """Raises NotFound where the organization has no such content."""

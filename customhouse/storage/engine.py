@@ -36,11 +36,12 @@ T = TypeVar("T")
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 
-_SERVER_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
-"""Shutting down, crashed, starting up, too many connections. Class 08 (connection exception) counts as well."""
+_SERVER_AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53100", "53200", "25006", "25P03"})
+"""Shutting down, crashed, starting up, too many connections, disk or memory full, failed over to a read-only standby,
+idle too long. Class 08 (connection exception) counts as well. Each may pass without anything being changed here."""
 
-_LOST_RACE = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: Postgres undid the transaction and asks for another try."""
+_LOST_RACE = frozenset({"40001", "40P01", "55P03", "57014"})
+"""Serialization failure, deadlock, and our own lock and statement time-outs: undone, and worth another try."""
 
 
 def parse_url(database_url: str) -> URL:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from customhouse.contracts.chat import ChatCompletion, Json
-from customhouse.contracts.errors import ErrorRecord, IdempotencyMismatch, NotFound
+from customhouse.contracts.errors import Conflict, ErrorRecord, IdempotencyMismatch, NotFound
 from customhouse.contracts.invocation import (
     AttemptOutcome,
     Decision,
@@ -199,25 +199,35 @@ class Ledger:
         row = await self._statements.one(sql.SETTLE_AND_FINISH if settles else sql.FINISH, parameters)
         if settles and outcome is not None and not row.settled:  # it had been closed as unknown: now comes the truth
             await self._statements.run(sql.SETTLE, settlement(invocation, outcome))
-        if row.left_open:  # its worker died and nobody took the call up again, or it goes on unheard
+        if row.left_open and row.finished:  # its worker died and nobody took the call up again, or it goes on unheard
             await self._statements.run(sql.CLOSE, {"invocation_id": invocation.invocation_id, **_closing()})
-        if row.left_open or (settles and not row.finished):
+        if (row.left_open and row.finished) or (settles and not row.finished):
             await self._retotal(invocation.invocation_id)
         if row.result is None:  # another transaction ended it while this one waited for the row's lock
             standing = await self.result(invocation.caller.organization_id, invocation.invocation_id)
             if standing is None:
-                raise NotFound(f"Invocation {invocation.invocation_id} has no row to record its end in.")
+                raise Conflict(
+                    f"Invocation {invocation.invocation_id} was not ended here: its attempt had been given up "
+                    "for lost, and another worker goes on with it."
+                )
             return standing
         return InvocationResult.model_validate(row.result)
 
-    async def abandon(self, organization_id: UUID, invocation_id: UUID, error: ErrorRecord) -> InvocationResult | None:
-        """End an invocation whose workflow is gone; what it had started is charged with its estimate."""
+    async def abandon(
+        self,
+        organization_id: UUID,
+        invocation_id: UUID,
+        error: ErrorRecord,
+        status: InvocationStatus = InvocationStatus.FAILED,
+    ) -> InvocationResult | None:
+        """End an invocation that nobody will record any more; what it had started is charged with its estimate."""
         await self._statements.run(
             sql.ABANDON,
             {
                 "organization_id": organization_id,
                 "invocation_id": invocation_id,
-                "error": error.model_dump_json(),
+                "status": status,
+                "error": storable(error.model_dump_json()),
                 **_closing(),
                 "event_id": new_id(),
             },

@@ -171,7 +171,8 @@ _FINISH_CTES = """
             overhead_ms = :elapsed_ms - b.provider_ms - :provider_ms, provider_ms = b.provider_ms + :provider_ms,
             finished_at = now()
         FROM before b
-        WHERE i.id = :invocation_id AND i.organization_id = :organization_id AND i.status IN ('accepted', 'running')
+        WHERE i.id = :invocation_id AND i.organization_id = :organization_id
+            AND i.status IN ('accepted', 'running') {condition}
         RETURNING i.result
     ), events AS (
         INSERT INTO governance_events (
@@ -204,9 +205,12 @@ _FINISH_END = """
     ) AS left_open
 """
 
-FINISH = statement(f"WITH {_FINISH_CTES} {_FINISH_END}")
+FINISH = statement("WITH " + _FINISH_CTES.replace("{condition}", "") + _FINISH_END)
+# An attempt that another worker has closed as unknown ends nothing: that worker goes on, with an attempt of its own.
 SETTLE_AND_FINISH = statement(
-    f"WITH {_SETTLE_CTES}, {_FINISH_CTES} {_FINISH_END}, (SELECT count(*) FROM settled) AS settled"
+    f"WITH {_SETTLE_CTES}, "
+    + _FINISH_CTES.replace("{condition}", "AND EXISTS (SELECT FROM settled)")
+    + f"{_FINISH_END}, (SELECT count(*) FROM settled) AS settled"
 )
 
 CLOSE = statement(f"WITH {_CLOSE_CTES} SELECT count(*) FROM closed")
@@ -239,12 +243,12 @@ RETOTAL = statement(
 ABANDON = statement(
     f"""
     WITH {_CLOSE_CTES}, ended AS (
-        UPDATE invocations SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now(),
+        UPDATE invocations SET status = :status, error = CAST(:error AS jsonb), finished_at = now(),
             verdict = coalesce(verdict, 'allow'),
             result = jsonb_build_object(
                 'invocation_id', id, 'organization_id', organization_id, 'trace_id', replace(id::text, '-', ''),
                 'fingerprint', fingerprint,
-                'status', 'failed', 'verdict', coalesce(verdict, 'allow'),
+                'status', CAST(:status AS text), 'verdict', coalesce(verdict, 'allow'),
                 'policy_version', coalesce(policy_version, 'none'), 'error', CAST(:error AS jsonb))
         WHERE id = :invocation_id AND organization_id = :organization_id AND status IN ('accepted', 'running')
         RETURNING *

@@ -13,6 +13,7 @@ from tests.doubles.house import CALL_USD, House, Tenant, running_house, until
 from tests.doubles.provider import ProviderDouble, after, hello, silence, stream
 from tests.doubles.sse import reading
 from tests.governance.samples import PII, SECRETS
+from workers.invocation_worker import queue_worker
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 WORDS = [f"word{number} " for number in range(600)]
@@ -114,6 +115,50 @@ async def test_a_stream_that_was_begun_elsewhere_comes_whole(
     texts = await asyncio.gather(first, second)
     assert list(texts) == ["Hello there."] * 2
     assert len(provider.calls) == 1
+
+
+async def test_a_hang_up_before_the_first_chunk_reaches_the_worker(
+    tenant: Tenant, there: Tenant, provider: ProviderDouble
+) -> None:
+    provider.will(silence)
+    asked = body(stream=True, metadata={"on_disconnect": "cancel"})
+    asking = asyncio.create_task(there.http.post("/v1/chat/completions", json=asked))
+    await until(lambda: bool(provider.calls))
+    asking.cancel()
+    await until(lambda: provider.calls[0].closed)
+    (row,) = await tenant.ended()
+    assert row["status"] == "cancelled"
+
+
+async def test_a_stream_from_a_task_queue_of_its_own(house: House, front: House, provider: ProviderDouble) -> None:
+    """API and worker are one process, and the provider call is made in another."""
+    tenant = await house.tenant()
+    gate = asyncio.Event()
+    provider.will(stream(*WORDS, gate, "the end"))
+    queue = f"{house.parts.settings.task_queue}-own"
+    async with queue_worker(front.parts.temporal, queue, front.parts):
+        asked = body("elsewhere", stream=True)
+        async with reading(tenant.http, "POST", "/v1/chat/completions", json=asked) as events:
+            await events.read_until("word100 ")
+            path = f"/api/v1/invocations/{events.response.headers['x-customhouse-invocation-id']}/stream"
+            async with reading(tenant.http, "GET", path) as again:
+                await again.read_until("word100 ")
+                gate.set()
+                await asyncio.gather(events.read(), again.read())
+    for reader in (events, again):
+        assert (reader.text, reader.last) == ("".join(WORDS) + "the end", "[DONE]")
+    await house.close_clients()
+
+
+async def test_a_stream_through_the_workflow_whose_call_is_made_here_comes_once(
+    house: House, tenant: Tenant, provider: ProviderDouble
+) -> None:
+    provider.will(stream(*WORDS))
+    async with queue_worker(house.parts.temporal, f"{house.parts.settings.task_queue}-own", house.parts):
+        asked = body("elsewhere", stream=True)
+        async with reading(tenant.http, "POST", "/v1/chat/completions", json=asked) as events:
+            await events.read()
+    assert (events.text, events.last) == ("".join(WORDS), "[DONE]")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,10 @@ import orjson
 import pytest
 
 from api.bodies import MAX_DEPTH
-from customhouse.contracts.chat import Json
+from api.invoker import Ask
+from customhouse.contracts.chat import ChatRequest, Json
+from customhouse.contracts.errors import PayloadTooLarge
+from customhouse.contracts.invocation import Caller
 from tests.doubles.house import Tenant
 from tests.doubles.provider import ProviderDouble
 
@@ -93,6 +97,10 @@ async def test_not_a_json_object(tenant: Tenant, provider: ProviderDouble, door:
         ({"n": 1000}, "n"),
         ({"stream": "perhaps"}, "stream"),
         ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"metadata": {f"label {number}": "x" for number in range(17)}}, "metadata"),
+        ({"metadata": {"k" * 65: "x"}}, "metadata"),
+        ({"metadata": {"k" * 3_000_000: "x"}}, "metadata"),
+        ({"metadata": {"label": "x" * 513}}, "metadata.label"),
         ({"metadata": {"region": ""}}, "region"),
         ({"metadata": {"deadline_s": "soon"}}, "deadline_s"),
         ({"tools": {}}, "tools"),
@@ -105,6 +113,25 @@ async def test_the_wrong_field_is_named(tenant: Tenant, provider: ProviderDouble
     assert error["code"] == "invalid_field"
     assert error["param"].startswith(param)
     assert param in error["message"]
+    assert len(error["message"]) < 1_000
+
+
+async def test_metadata_up_to_its_limits(tenant: Tenant) -> None:
+    labels = {f"{number:064}": "x" * 512 for number in range(16)}
+    response = await tenant.http.post(DOORS[0], json={**BODY, "metadata": labels})
+    assert response.status_code == 200, response.text
+    (row,) = await tenant.invocations()
+    assert row["labels"] == labels
+
+
+@pytest.mark.parametrize("size", [3_000_000, 6_000_000])
+async def test_what_is_too_large_for_temporal_is_not_called_an_outage(tenant: Tenant, size: int) -> None:
+    """The doors let nothing so large into history; this asks behind them."""
+    chat = ChatRequest.model_validate({**BODY, "user": None, "extra": "x" * size})
+    ask = Ask(chat, Caller(organization_id=tenant.organization_id), received_at=time.time(), size_bytes=0)
+    with pytest.raises(PayloadTooLarge):
+        async with tenant.house.app.state.doors.invoker.run(ask, traceparent=None):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Route
+from temporalio.service import RPCError, RPCStatusCode
 
+from api.app import create_app
+from api.auth import Authenticator
 from customhouse.contracts.chat import Json
-from customhouse.storage.keys import Keys, Role
+from customhouse.contracts.errors import Unauthenticated
+from customhouse.storage.keys import Keys, Principal, Refusal, Role
 from tests.doubles.house import House, Tenant
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 
 Access = Literal["open", "member", "operator"]
-Foreign = Literal["own only", "nothing of others", "not found", "is not bound"]
+Foreign = Literal["own only", "nothing of others", "not found", "forbidden", "is not bound"]
 
 OPEN_ROUTES = {
     ("GET", "/healthz"),
@@ -45,8 +51,8 @@ ROUTES: dict[tuple[str, str], tuple[Access, Foreign, Json | None]] = {
     ("POST", "/api/v1/invocations/{invocation_id}/cancel"): ("member", "not found", None),
     ("GET", "/api/v1/cost-logs"): ("member", "nothing of others", None),
     ("GET", "/openapi.json"): ("member", "is not bound", None),
-    ("POST", "/api/v1/codec/decode"): ("operator", "is not bound", {"payloads": []}),
-    ("POST", "/api/v1/codec/encode"): ("operator", "is not bound", {"payloads": []}),
+    ("POST", "/api/v1/codec/decode"): ("operator", "forbidden", {"payloads": []}),
+    ("POST", "/api/v1/codec/encode"): ("operator", "forbidden", {"payloads": []}),
 }
 
 
@@ -133,6 +139,8 @@ async def test_with_a_foreign_key(
     )
     if foreign == "not found":
         assert response.status_code == 404
+    elif foreign == "forbidden":
+        assert response.status_code == 403
     elif foreign == "nothing of others":
         assert response.json() == {"data": [], "next": None}
         for query in ({"agent_id": "their agent"}, {"model": "solo"}):
@@ -160,4 +168,43 @@ async def test_readiness_tells_of_each_part(house: House) -> None:
     assert {name: part["status"] for name, part in ready.json()["parts"].items()} == {
         "database": "ok",
         "temporal": "ok",
+        "worker": "ok",
     }
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (psycopg.OperationalError('connection to server at "10.0.0.7" failed: No route to host'), "be reached"),
+        (psycopg.OperationalError('connection failed: FATAL: password of user "ledger" is wrong'), "refuses"),
+        (RPCError("tcp connect error to 10.0.0.7", RPCStatusCode.UNAVAILABLE, b""), "be reached"),
+        (RPCError("namespace ledger is not yours", RPCStatusCode.PERMISSION_DENIED, b""), "refuses"),
+    ],
+)
+async def test_readiness_tells_strangers_nothing_of_where_and_who(house: House, breaks: Exception, said: str) -> None:
+    async def probe() -> str | None:
+        raise breaks
+
+    app = create_app(dataclasses.replace(house.app.state.doors, probes={"part": probe}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://house") as stranger:
+        ready = await stranger.get("/readyz")
+    assert ready.status_code == 503
+    assert said in ready.json()["parts"]["part"]["error"]
+    assert "10.0.0.7" not in ready.text
+    assert "ledger" not in ready.text
+
+
+async def test_a_refused_key_is_asked_for_once_in_a_while(house: House, tenant: Tenant) -> None:
+    asked: list[str] = []
+
+    class Counting(Keys):
+        async def authenticate(self, secret: str) -> Principal | Refusal:
+            asked.append(secret)
+            return await super().authenticate(secret)
+
+    authenticator = Authenticator(Counting(house.parts.engine))
+    for _ in range(3):
+        with pytest.raises(Unauthenticated):
+            await authenticator.authenticate_secret("ck_wrong", Role.MEMBER)
+        await authenticator.authenticate_secret(tenant.secret, Role.MEMBER)
+    assert asked == ["ck_wrong", tenant.secret]

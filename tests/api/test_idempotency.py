@@ -203,6 +203,23 @@ async def test_when_temporal_has_forgotten_the_ledger_answers(tenant: Tenant, pr
     assert len(provider.calls) == len(await tenant.costs()) == 1
 
 
+async def test_a_large_request_is_kept_once(tenant: Tenant, provider: ProviderDouble) -> None:
+    gate = asyncio.Event()
+    provider.will(after(gate, hello))
+    large = {"model": "solo", "messages": [{"role": "user", "content": "many words " * 20_000}]}
+
+    async def ask() -> int:
+        headers = {"idempotency-key": "large"}
+        return (await tenant.http.post("/v1/chat/completions", json=large, headers=headers)).status_code
+
+    asking = [asyncio.create_task(ask()) for _ in range(3)]
+    await until(lambda: bool(provider.calls))
+    gate.set()
+    assert [*await asyncio.gather(*asking), await ask()] == [200] * 4
+    assert len(await tenant.rows("SELECT id FROM contents WHERE organization_id = :organization_id")) == 1
+    assert len(provider.calls) == 1
+
+
 async def test_one_that_was_accepted_and_never_started_is_started(tenant: Tenant, provider: ProviderDouble) -> None:
     """The process died between the row and the start."""
     caller = Caller(organization_id=tenant.organization_id)

@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from customhouse.contracts.chat import Json
+from customhouse.client import invocation_input
+from customhouse.contracts.chat import ChatRequest, Json
+from customhouse.contracts.identity import workflow_id
+from customhouse.contracts.invocation import Caller
 from tests.doubles.house import CALL_USD, Tenant, until
-from tests.doubles.provider import ProviderDouble, after, failure, hello, whole
+from tests.doubles.provider import ProviderDouble, after, failure, hello, stream, whole
 from tests.governance.samples import SECRETS
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
@@ -83,6 +86,14 @@ class TestMaking:
         body = {"request": {"model": "solo", "messages": [{"role": "user", "content": SECRETS["npm_token"]}]}}
         is_problem(await tenant.http.post("/api/v1/invocations", json=body), 403, "blocked_by_policy")
 
+    async def test_a_stream_that_began_anew_is_waited_for(self, tenant: Tenant, provider: ProviderDouble) -> None:
+        provider.will(stream("Half of", breaks=True), hello)
+        request = {"model": "solo", "messages": HELLO, "stream": True}
+        response = await tenant.http.post("/api/v1/invocations", json={"request": request})
+        assert response.status_code == 200, response.text
+        assert response.json()["answer"]["choices"][0]["message"]["content"] == "Hello there."
+        assert len(provider.calls) == 2
+
     async def test_a_failed_one_is_a_problem(self, tenant: Tenant, provider: ProviderDouble) -> None:
         provider.always(failure(404, code="model_not_found"))
         problem = is_problem(await tenant.http.post("/api/v1/invocations", json=asked()), 502, "invocation_failed")
@@ -106,6 +117,28 @@ class TestMaking:
         problem = is_problem(response, 422, "invalid_field")
         assert problem["param"] == param
         assert param in problem["detail"]
+
+
+class TestCancelling:
+    async def test_a_reason_that_cannot_be_stored(self, tenant: Tenant) -> None:
+        path = f"/api/v1/invocations/{uuid4()}/cancel"
+        problem = is_problem(await tenant.http.post(path, json={"reason": "a\x00b"}), 422, "invalid_field")
+        assert problem["param"] == "reason"
+        assert "NUL" in problem["detail"]
+
+    async def test_one_whose_workflow_is_gone(self, tenant: Tenant) -> None:
+        """It was accepted, and Temporal knows nothing of it."""
+        invocation = invocation_input(
+            ChatRequest.model_validate(asked()["request"]), Caller(organization_id=tenant.organization_id)
+        )
+        await tenant.house.parts.ledger.accept(
+            invocation, workflow_id(tenant.organization_id, invocation.idempotency_key)
+        )
+        path = f"/api/v1/invocations/{invocation.invocation_id}/cancel"
+        assert (await tenant.http.post(path)).status_code == 202
+        (row,) = await tenant.ended()
+        assert row["status"] == "failed"
+        is_problem(await tenant.http.post(path), 409, "conflict")
 
 
 class TestReading:

@@ -12,7 +12,7 @@ import pytest
 
 from customhouse.contracts.chat import Json
 from tests.doubles.house import CALL_USD, Tenant, until
-from tests.doubles.provider import ProviderDouble, failure, stream
+from tests.doubles.provider import ProviderDouble, failure, silence, stream
 from tests.doubles.sse import reading
 from tests.governance.samples import PII, SECRETS
 from tests.integrations.providers import wire_openai as wire
@@ -239,6 +239,19 @@ class TestHangUp:
         assert (cost["attempt_status"], cost["usage_estimated"]) == ("cancelled", True)
         assert cost["tokens_output"] > 100
         assert cost["usd_cost"] > 0
+
+    @pytest.mark.parametrize("more", [{}, {"response_format": {"type": "json_object"}}], ids=["text", "json"])
+    async def test_before_the_first_chunk_too(
+        self, tenant: Tenant, provider: ProviderDouble, model: str, more: Json
+    ) -> None:
+        provider.will(stream("{", asyncio.Event()) if more else silence)
+        asked = {**body(model), **more, "metadata": {"on_disconnect": "cancel"}}
+        asking = asyncio.create_task(tenant.http.post("/v1/chat/completions", json=asked))
+        await until(lambda: bool(provider.calls))
+        asking.cancel()
+        await until(lambda: provider.calls[0].closed)
+        (row,) = await tenant.ended()
+        assert row["status"] == "cancelled"
 
     @pytest.mark.parametrize("door", ["/v1/chat/completions", "/api/v1/invocations"])
     async def test_a_whole_answer_too(self, tenant: Tenant, provider: ProviderDouble, model: str, door: str) -> None:

@@ -142,6 +142,11 @@ class House:
         )
         return Tenant(self, organization_id, created.secret, created.record.id)
 
+    async def operator(self) -> Tenant:
+        """An operator's key of the installation's own organization."""
+        own = Tenant(self, self.parts.organization_id, "", self.parts.organization_id)
+        return await self.tenant(Role.OPERATOR, of=own)
+
     async def close_clients(self) -> None:
         while self.closing:
             await self.closing.pop()()

@@ -50,6 +50,7 @@ def test_the_same_value_has_the_same_number_across_the_request() -> None:
     assert [passage.text for passage in request_passages(redacted)] == [
         "You serve <EMAIL_1>.",
         "<EMAIL_2> to <EMAIL_1>",
+        "f",
         '{"to":"<EMAIL_2>"}',
         "sent to <EMAIL_3>",
     ]

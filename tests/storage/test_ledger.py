@@ -13,7 +13,7 @@ from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from customhouse.contracts.errors import ErrorRecord, IdempotencyMismatch
+from customhouse.contracts.errors import Conflict, ErrorRecord, IdempotencyMismatch
 from customhouse.contracts.identity import workflow_id
 from customhouse.contracts.invocation import AttemptStatus, InvocationInput, InvocationStatus
 from customhouse.governance.journal import Event
@@ -243,6 +243,21 @@ class TestFinish:
             async with asyncio.timeout(20):
                 assert await heard.get() == f"{organization}:{invocation.invocation_id}"
                 assert await heard.get() == "the end"
+
+    async def test_one_that_was_given_up_for_lost_ends_nothing(
+        self, engine: AsyncEngine, ledger: Ledger, organization: UUID
+    ) -> None:
+        """A stalled worker wakes up while another one makes the next attempt: its cost is true, its end is not."""
+        invocation, decision = await cleared(ledger, organization)
+        first = an_outcome(await opened(ledger, invocation))
+        second = an_outcome(await opened(ledger, invocation))
+        with pytest.raises(Conflict):
+            await ledger.finish(*a_record(invocation, decision, first), [], elapsed_ms=1, notify=False)
+        assert await ledger.result(organization, invocation.invocation_id) is None
+        await ledger.finish(*a_record(invocation, decision, second), [], elapsed_ms=1, notify=False)
+        rows = Rows(engine, invocation)
+        assert [status for _, status, _ in await rows.costs()] == ["unknown", "succeeded"]
+        assert await rows.total() == first.usd_cost + second.usd_cost  # type: ignore[operator]
 
 
 class TestAbandon:

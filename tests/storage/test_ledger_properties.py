@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from customhouse.contracts.errors import ErrorRecord
+from customhouse.contracts.errors import Conflict, ErrorRecord
 from customhouse.contracts.invocation import AttemptStatus, InvocationStatus
 from customhouse.storage.ledger import Ledger
 from customhouse.storage.statements import Statements
@@ -79,7 +80,8 @@ async def test_totals_agree(
             case ("finish", number, status, cost) if number <= made:
                 ending = InvocationStatus.COMPLETED if status is AttemptStatus.SUCCEEDED else InvocationStatus.FAILED
                 record = a_record(invocation, decision, an_outcome(number, status, usd_cost=cost), ending)
-                await ledger.finish(*record, [], elapsed_ms=1, notify=False)
+                with suppress(Conflict):  # given up for lost before: then its end is not the invocation's
+                    await ledger.finish(*record, [], elapsed_ms=1, notify=False)
             case ("end without an answer",):
                 record = a_record(invocation, decision, None, InvocationStatus.FAILED)
                 await ledger.finish(*record, [], elapsed_ms=1, notify=False)

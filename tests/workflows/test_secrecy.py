@@ -124,13 +124,20 @@ async def test_a_failure_in_history_is_encrypted_too(one: House, provider: Provi
 class TestCodecEndpoint:
     async def test_operators_read_what_members_cannot(self, one: House) -> None:
         member = await one.tenant()
-        operator = await one.tenant(Role.OPERATOR, of=member)
+        operator = await one.operator()
         await member.http.post("/v1/chat/completions", json=chat(f"Tell me {ASKED}.", "solo"))
         (row,) = await member.invocations()
         history = await one.parts.temporal.get_workflow_handle(row["workflow_id"]).fetch_history()
         payloads = history.events[0].workflow_execution_started_event_attributes.input
         body = MessageToDict(Payloads(payloads=list(payloads.payloads)))
         assert (await member.http.post("/api/v1/codec/decode", json=body)).status_code == 403
+        their_operator = await one.tenant(Role.OPERATOR, of=member)
+        refused = await their_operator.http.post("/api/v1/codec/decode", json=body)
+        assert refused.status_code == 403
+        assert "CUSTOMHOUSE_ORGANIZATION" in refused.json()["detail"]
+        signed_in = await their_operator.http.post("/api/v1/codec/session", data={"key": their_operator.secret})
+        assert signed_in.status_code == 403
+        assert "set-cookie" not in signed_in.headers
         answer = await operator.http.post("/api/v1/codec/decode", json=body)
         if one.parts.keys is None:
             assert answer.status_code == 404
@@ -142,7 +149,7 @@ class TestCodecEndpoint:
         assert ASKED not in base64.b64decode(encoded.json()["payloads"][0]["data"]).decode(errors="replace")
 
     async def test_what_it_cannot_decode_is_named(self, one: House) -> None:
-        operator = await one.tenant(Role.OPERATOR)
+        operator = await one.operator()
         garbage = Payload(metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"other"}, data=b"x")
         bodies: list[Any] = [MessageToDict(Payloads(payloads=[garbage])), {"payloads": 7}, []]
         for body in bodies:
@@ -151,7 +158,7 @@ class TestCodecEndpoint:
 
     @pytest.mark.parametrize(("origin", "allowed"), [(UI, True), ("https://evil.example", False)])
     async def test_only_the_web_ui_may_ask_from_a_browser(self, one: House, origin: str, allowed: bool) -> None:
-        operator = await one.tenant(Role.OPERATOR)
+        operator = await one.operator()
         asked = {"origin": origin, "access-control-request-method": "POST"}
         preflight = await operator.http.options("/api/v1/codec/decode", headers=asked)
         assert preflight.status_code == 204

@@ -11,6 +11,10 @@ from customhouse.contracts.governance import Direction, Finding
 MAX_FINDINGS = 500
 """Most findings of one check in one inspection: they are recorded with the decision, some 200 bytes each."""
 
+MAX_CANDIDATES = 20_000
+"""Stretches of one text that have a form and turn out to be nothing, for one form: up to 10 µs each. A text with more
+of them is made to cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -20,6 +24,8 @@ class Passage:
     """Such as `messages.0.content`, `messages.1.content.0.text` or `choices.0.message.content`."""
     text: str
     role: str
+    is_name: bool = False
+    """The text names a field of the object at `path`. It cannot be rewritten, so what is found there has no span."""
 
 
 class Check(Protocol):
@@ -35,6 +41,14 @@ class Check(Protocol):
     its start. One that may be longer (a private key) reaches to the end of the text until its own end is seen."""
 
     def inspect(self, passage: Passage, direction: Direction) -> list[Finding]: ...
+
+
+class QuickCheck(Check, Protocol):
+    """A check that can tell cheaply that it will find nothing."""
+
+    def may_find(self, text: str) -> bool:
+        """False only where no line of the text holds anything, nor several lines together."""
+        ...
 
 
 class WholeCheck(Protocol):

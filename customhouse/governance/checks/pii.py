@@ -12,7 +12,7 @@ from stdnum import iban, luhn, numdb
 from stdnum.us import ssn
 
 from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_FINDINGS, Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Passage
 from customhouse.governance.checks.patterns import Match, PatternSet, encodable
 
 EMAIL = r"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
@@ -27,7 +27,7 @@ NANP_PHONE = r"(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .\-])[2-9][0-9]{2}[ .\-][0-
 often an order number, and `phonenumbers` says little more at 0.2 ms a number."""
 
 MAX_PHONE_CANDIDATES = 2000
-"""Numbers with a plus that turn out to be none, at some 0.05 ms each. A text with more of them is made to cost."""
+"""As MAX_CANDIDATES, for numbers with a plus: `phonenumbers` takes some 0.05 ms each."""
 
 CARD = (
     r"(?:[0-9]{13,19}|(?:[0-9]{4} ){3}[0-9]{4}(?: [0-9]{3})?|(?:[0-9]{4}-){3}[0-9]{4}(?:-[0-9]{3})?"
@@ -35,8 +35,9 @@ CARD = (
 )
 """13 to 19 digits (ISO/IEC 7812), in one piece or in the groups that cards print."""
 
-CARD_ISSUERS = re.compile(
-    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[689])|35(?:2[89]|[3-8])|6(?:011|4[4-9]|5)|62|81"
+CARD_ISSUERS = (
+    r"(?:4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[689])|35(?:2[89]|[3-8])"
+    r"|6(?:011|4[4-9]|5)|62|81)"
 )
 """First digits of Visa, Mastercard, American Express, Diners, JCB, Discover and UnionPay: a tenth of all numbers pass
 the Luhn check alone."""
@@ -74,10 +75,13 @@ class PiiCheck:
         self._candidates: tuple[tuple[re.Pattern[str], Trim] | None, ...] = (
             None,
             (re.compile(rf"(?<![\w+]){PHONE}(?![0-9])|(?<![\w+\-.]){NANP_PHONE}(?!\w|-\w)"), _phone),
-            (re.compile(rf"(?<![\w\-.,]){CARD}(?!\w|-\w)"), _card),
+            (re.compile(rf"(?<![\w\-.,])(?={CARD_ISSUERS}){CARD}(?!\w|-\w)"), _card),
             (re.compile(rf"(?<!\w){IBAN}(?!\w)"), _Ibans().trim),
             (re.compile(rf"(?<![\w\-]){SSN}(?!\w|-\w)"), _ssn),
         )
+
+    def may_find(self, text: str) -> bool:
+        return any(True for _ in self._patterns.hits(encodable(text)))
 
     def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
         text = encodable(passage.text)
@@ -94,17 +98,18 @@ class PiiCheck:
             yield from (found for found in self._patterns.matches(index, text) if not text.startswith("git@", found[0]))
             return
         pattern, trim = candidate
-        position = misses = 0
+        left = _most_misses(self._kinds[index])
+        position = 0
         while match := pattern.search(text, position):
             start = match.start()
             length = trim(match.group())
             if length:
                 yield start, start + length
-            elif trim is _phone:
-                misses += 1
-                if misses > MAX_PHONE_CANDIDATES:
-                    yield None
-                    return
+            elif left:
+                left -= 1
+            else:
+                yield None
+                return
             # A candidate that is no number must not hide one that begins within it.
             position = start + (length or 1)
 
@@ -118,8 +123,12 @@ class PiiCheck:
             span=Span(path=path, start=found[0], end=found[1]) if found else None,
             explanation=f"The text has the form of {_LABELS[kind]}."
             if found
-            else f"The text has more than {MAX_PHONE_CANDIDATES} numbers that look like {_LABELS[kind]}.",
+            else f"The text has more than {_most_misses(kind)} stretches that only look like {_LABELS[kind]}.",
         )
+
+
+def _most_misses(kind: str) -> int:
+    return MAX_PHONE_CANDIDATES if kind == "phone" else MAX_CANDIDATES
 
 
 def _groups_longest_first(candidate: str) -> Iterator[str]:
@@ -156,7 +165,7 @@ def _country_codes(candidate: str) -> Iterator[str]:
 def _card(candidate: str) -> int:
     for text in _groups_longest_first(candidate):
         digits = text.replace(" ", "").replace("-", "")
-        if len(digits) < 13 or not CARD_ISSUERS.match(digits):
+        if len(digits) < 13:
             return 0
         if luhn.is_valid(digits):
             return len(text)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import cast
 
+import re2
 from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
 from detect_secrets.plugins.base import RegexBasedDetector
@@ -27,7 +28,7 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_FINDINGS, Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Passage
 from customhouse.governance.checks.patterns import Match, PatternSet, encodable
 
 DETECTORS: tuple[tuple[str, type[RegexBasedDetector]], ...] = (
@@ -67,7 +68,7 @@ ADDITIONS: tuple[tuple[str, str], ...] = (
 PLACEHOLDERS = re.compile(r"(?i)(?:pass(?:word|wd)?|pwd|pw|secret|token|changeme|example|postgres|x+|\*+|\.+|[<{$%].*)")
 """Passwords in URLs that stand for one: examples in documentation and templates."""
 
-PRIVATE_KEY_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{1,40}-{4,5}|Private-MAC: ?[0-9a-f]{40,64}")
+PRIVATE_KEY_END = re2.compile(r"-{4,5} ?END [A-Z0-9 ]{1,40}-{4,5}|Private-MAC: ?[0-9a-f]{40,64}")
 """Where a private key ends: PEM's and SSH2's last line, and PuTTY's."""
 
 MAX_PRIVATE_KEY_CHARS = 16_384
@@ -99,15 +100,31 @@ class SecretsCheck:
             self._exact.append(None)
         self._patterns = PatternSet(sources)
 
+    def may_find(self, text: str) -> bool:
+        return any(True for _ in self._patterns.hits(encodable(text)))
+
     def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
         text = encodable(passage.text)
         return [
-            self._finding(self._kinds[index], passage.path, direction, start, end)
+            self._finding(self._kinds[index], passage.path, direction, found)
             for index in self._patterns.hits(text)
-            for start, end in islice(self._matches(index, text), MAX_FINDINGS + 1)
+            for found in islice(self._matches(index, text), MAX_FINDINGS + 1)
         ]
 
-    def _matches(self, index: int, text: str) -> Iterator[Match]:
+    def _matches(self, index: int, text: str) -> Iterator[Match | None]:
+        """Every match from left to right; None for the rest of a text that has too many candidates to look at."""
+        left = MAX_CANDIDATES
+        for found in self._looked_at(index, text):
+            if found is not None:
+                yield found
+            elif left:
+                left -= 1
+            else:
+                yield None
+                return
+
+    def _looked_at(self, index: int, text: str) -> Iterator[Match | None]:
+        """What each candidate turned out to be; None for nothing."""
         kind = self._kinds[index]
         exact = self._exact[index]
         key_end = 0
@@ -118,24 +135,27 @@ class SecretsCheck:
                 yield start, end
             else:
                 # The library's own pattern has the last word, look-arounds included, on the few characters found.
-                match = exact.search(text, start, min(end + 1, len(text)))
+                match = exact.search(text, start, min(end + 1, len(text))) if start >= key_end else None
                 if match is None or not _is_real(kind, match):
-                    continue
-                if kind != "private_key":
+                    yield None
+                elif kind != "private_key":
                     yield match.span()
-                elif start >= key_end:
+                else:
                     begin, key_end = _whole_private_key(text, *match.span())
                     yield begin, key_end
 
     @staticmethod
-    def _finding(kind: str, path: str, direction: Direction, start: int, end: int) -> Finding:
+    def _finding(kind: str, path: str, direction: Direction, found: Match | None) -> Finding:
+        label = kind.replace("_", " ")
         return Finding(
             check="secrets",
-            kind=kind,
+            kind=kind if found else "too_many",
             severity=Severity.CRITICAL,
             direction=direction,
-            span=Span(path=path, start=start, end=end),
-            explanation=f"The text has the form of a credential: {kind.replace('_', ' ')}.",
+            span=Span(path=path, start=found[0], end=found[1]) if found else None,
+            explanation=f"The text has the form of a credential: {label}."
+            if found
+            else f"The text has more than {MAX_CANDIDATES} stretches that only look like a credential: {label}.",
         )
 
 
@@ -149,15 +169,19 @@ def _is_real(kind: str, match: re.Match[str]) -> bool:
     return True
 
 
-def _tokens(text: str, start: int, end: int) -> Iterator[Match]:
-    """The JSON Web Tokens among parts joined by dots: a header and a payload that are JSON, and a signature."""
+def _tokens(text: str, start: int, end: int) -> Iterator[Match | None]:
+    """The JSON Web Tokens among parts joined by dots: a header and a payload that are JSON, and a signature. None for
+    each part that only looks like a header."""
     parts = text[start:end].split(".")
     position, taken = start, start
     for number, part in enumerate(parts[:-1]):
         head = part.find("eyJ")
-        if head >= 0 and position >= taken and JwtTokenDetector.is_formally_valid(f"{part[head:]}.{parts[number + 1]}"):
-            taken = min(end, position + len(".".join(parts[number : number + 3])))
-            yield position + head, taken
+        if head >= 0 and position >= taken:
+            if JwtTokenDetector.is_formally_valid(f"{part[head:]}.{parts[number + 1]}"):
+                taken = min(end, position + len(".".join(parts[number : number + 3])))
+                yield position + head, taken
+            else:
+                yield None
         position += len(part) + 1
 
 
@@ -166,8 +190,8 @@ def _whole_private_key(text: str, start: int, end: int) -> tuple[int, int]:
     before = text[max(start - 5, 0) : start]
     dashes = len(before) - len(before.rstrip("-"))
     limit = min(len(text), start + MAX_PRIVATE_KEY_CHARS)
-    last = PRIVATE_KEY_END.search(text, end, limit)
-    return start - dashes, last.end() if last else limit
+    last = PRIVATE_KEY_END.search(text[end:limit])
+    return start - dashes, end + last.end() if last else limit
 
 
 def _for_re2(pattern: re.Pattern[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from customhouse.contracts.chat import ChatCompletion, Json, Usage
 
 _OF_THE_CHUNK = frozenset({"object", "choices", "usage", "obfuscation", "error"})
@@ -140,4 +142,8 @@ def usage_of(usage: Any) -> Usage | None:
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if not isinstance(prompt, int) or not isinstance(answer, int):
         return None
-    return Usage.model_validate({**usage, "total_tokens": usage.get("total_tokens") or prompt + answer})
+    try:
+        return Usage.model_validate({**usage, "total_tokens": usage.get("total_tokens") or prompt + answer})
+    except ValidationError:
+        # Its two numbers are what is billed; the rest is malformed.
+        return Usage(prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer)

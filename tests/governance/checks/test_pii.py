@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from customhouse.contracts.governance import Direction
-from customhouse.governance.checks.base import Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, Passage
 from customhouse.governance.checks.pii import MAX_PHONE_CANDIDATES, PiiCheck
 from tests.governance.samples import PII
 
@@ -61,3 +61,17 @@ def test_what_only_looks_like_personal_data_is_let_be(text: str) -> None:
 def test_a_text_made_to_cost_is_given_up_on_and_said_so() -> None:
     findings = CHECK.inspect(Passage("p", "+44 1 23 45 6 " * (MAX_PHONE_CANDIDATES + 2), "user"), Direction.INPUT)
     assert [(finding.kind, finding.span) for finding in findings] == [("too_many", None)]
+
+
+@pytest.mark.parametrize(
+    "text", ["4111 1111 1111 1112 ", "4111111111111112;", "GB82 WEST 1234 5698 7654 33 ", "GB82 ", "000-12-3456 "]
+)
+def test_so_is_every_form_that_can_be_made_to_cost(text: str) -> None:
+    """However long: it is looked at up to a number of candidates."""
+    findings = CHECK.inspect(Passage("p", text * (MAX_CANDIDATES + 20), "user"), Direction.INPUT)
+    assert [(finding.kind, finding.span) for finding in findings] == [("too_many", None)]
+
+
+@pytest.mark.parametrize("text", ["1700000000000 ", "1234 5678 ", "AB12,", "2023-10-05 "])
+def test_numbers_that_no_issuer_gives_out_are_no_candidates(text: str) -> None:
+    assert CHECK.inspect(Passage("p", text * (2 * MAX_CANDIDATES), "user"), Direction.INPUT) == []

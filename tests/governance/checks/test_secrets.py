@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from customhouse.contracts.governance import Direction, Severity
-from customhouse.governance.checks.base import MAX_FINDINGS, Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Passage
 from customhouse.governance.checks.secrets import SecretsCheck
 from tests.governance.samples import PRIVATE_KEY, SECRETS, SPACED_SECRETS
 
@@ -82,3 +82,15 @@ def test_lone_surrogates_do_not_move_spans() -> None:
 def test_the_number_of_findings_of_one_text_is_bounded() -> None:
     text = (SECRETS["github_token"] + " ") * (MAX_FINDINGS + 100)
     assert len(spans(text)) == MAX_FINDINGS + 1
+
+
+@pytest.mark.parametrize("text", ["AKIA" * 6 + ",", "eyJa.b ", "https://user:password@x "])
+def test_a_text_made_to_cost_is_given_up_on_and_said_so(text: str) -> None:
+    findings = CHECK.inspect(Passage("p", "x" + text * (MAX_CANDIDATES + 2), "user"), Direction.INPUT)
+    assert ("too_many", None) in [(finding.kind, finding.span) for finding in findings]
+    assert len(findings) <= MAX_FINDINGS + 1
+
+
+def test_headers_within_a_key_are_not_looked_at_without_end() -> None:
+    text = "-----BEGIN RSA PRIVATE KEY-----" * (MAX_CANDIDATES * 2)
+    assert CHECK.inspect(Passage("p", text, "user"), Direction.INPUT)[-1].kind == "too_many"

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from customhouse.contracts.governance import Direction, Verdict
+import pytest
+
+from customhouse.contracts.governance import Direction, Finding, Verdict
 from customhouse.governance.checks.base import MAX_FINDINGS, Passage
 from customhouse.governance.checks.pii import PiiCheck
 from customhouse.governance.checks.prompt_length import PromptLengthCheck
 from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.checks.secrets import SecretsCheck
-from customhouse.governance.checks.suite import CheckSuite, run
+from customhouse.governance.checks.suite import MANY, CheckSuite, run
 from customhouse.governance.policy import DEFAULT_POLICY, Limits
 from customhouse.governance.verdict import decide
-from tests.governance.samples import PII, SECRETS
+from tests.governance.samples import MORE_PII, PII, SECRETS, SPACED_SECRETS
 
 
 def test_all_checks_see_all_passages() -> None:
@@ -55,3 +57,24 @@ def test_prompt_length_in_tokens() -> None:
     (finding,) = check.inspect_all([Passage("a", "漢" * 11, "user")], Direction.INPUT)
     assert finding.kind == "tokens"
     assert check.inspect_all([Passage("a", "a" * 40, "user")], Direction.INPUT) == []
+
+
+@pytest.mark.parametrize("text", [*SECRETS.values(), *SPACED_SECRETS, *PII.values(), *MORE_PII])
+def test_one_text_among_many_is_seen_as_if_alone(text: str) -> None:
+    suite = builtin_checks(DEFAULT_POLICY)
+    alone = suite.inspect([Passage("p", text, "user")], Direction.INPUT)
+    around = [Passage(f"q{number}", "word", "user") for number in range(MANY)]
+    assert suite.inspect([*around, Passage("p", text, "user"), *around], Direction.INPUT) == alone != []
+
+
+def test_among_many_clean_texts_none_is_looked_at_by_itself() -> None:
+    class Counting(PiiCheck):
+        seen = 0
+
+        def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
+            self.seen += 1
+            return super().inspect(passage, direction)
+
+    check = Counting()
+    assert run(check, [Passage("p", "word", "user")] * MANY, Direction.INPUT) == []
+    assert check.seen == 0
