@@ -9,10 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from activities.chunk_sink import ChunkSink, Publish
-from activities.outcomes import Costing, Seen
+from activities.outcomes import DEADLINE_PASSED, Costing, Seen
 from customhouse.contracts.catalog import Catalog, Deployment
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json, Message
-from customhouse.contracts.errors import ErrorRecord, FailureKind, ProviderError
+from customhouse.contracts.errors import STREAM_BROKEN, ErrorRecord, FailureKind, ProviderError
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
 from customhouse.governance import verdict as verdicts
@@ -187,8 +187,17 @@ class Attempt:
         record = error.to_record()
         if self._seen.released:
             # What has left cannot be taken back, so no other attempt may begin the answer anew.
-            record = record.model_copy(update={"kind": FailureKind.TERMINAL, "code": "stream_broken"})
+            record = record.model_copy(update={"kind": FailureKind.TERMINAL, "code": STREAM_BROKEN})
         return self._outcome(AttemptStatus.FAILED, self._elapsed_ms(), error=record)
+
+    def expired(self) -> AttemptOutcome:
+        """Instead of `run`, where no time is left."""
+        late = ProviderError(
+            f"{self._deployment.id}: not called, since the invocation's deadline had passed",
+            kind=FailureKind.TERMINAL,
+            provider_code=DEADLINE_PASSED,
+        )
+        return self._failed(late)
 
     def cancelled(self, request: CancelRequest) -> AttemptOutcome:
         error = ErrorRecord(code="attempt_cancelled", message=request.reason, status=409)

@@ -50,7 +50,7 @@ class BeginActivity:
                 ) from error
 
     async def _begin(self, invocation: InvocationInput) -> Begun:
-        if _left_s(invocation) <= 0:  # tried again and again while Postgres was away
+        if invocation.left_s(time.time()) <= 0:  # tried again and again while Postgres was away
             raise as_failure(
                 InvocationTimedOut(
                     f"Nothing was decided within the deadline of {invocation.deadline_s:g} s."
@@ -84,14 +84,9 @@ def first_call(invocation: InvocationInput, decision: Decision) -> CallInput:
         invocation=invocation.model_copy(update={"invocation_id": decision.invocation_id}),
         step=step,
         decision=decision,
-        timeout_s=min(step.timeout_s, max(_left_s(invocation), 0.001)),
+        timeout_s=min(step.timeout_s, invocation.deadline_s),  # `make` takes what is left of it
         repairs_left=decision.max_repairs,
     )
-
-
-def _left_s(invocation: InvocationInput) -> float:
-    """Seconds of the deadline, which began when the request came in."""
-    return invocation.accepted_at + invocation.deadline_s - time.time()
 
 
 def _failed(decision: Decision, failure: ApplicationError) -> Begun:

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempt import Attempt, AttemptFactory
 from activities.content import ContentAccess
-from activities.failures import DATABASE_AWAY, as_failure, database_step, uninterrupted
+from activities.failures import DATABASE_AWAY, as_failure, database_step, patiently, uninterrupted
 from activities.latency import LatencyBook
 from activities.live import Live
 from activities.recorder import Recorder
@@ -29,6 +29,7 @@ from customhouse.contracts.invocation import (
     RecordInput,
     RouteStep,
 )
+from customhouse.contracts.limits import HISTORY_PAYLOAD_BYTES
 from customhouse.contracts.timing import CALL_HEARTBEAT
 from customhouse.governance.endings import ending_of
 from customhouse.governance.pricing import Pricer
@@ -78,11 +79,13 @@ class CallActivity:
 
     async def make(self, call: CallInput, request: ChatRequest, number: int) -> AttemptOutcome:
         """Make an attempt whose row is open."""
+        left_s = call.invocation.left_s(time.time())  # a retry is given the first try's time-out
+        call = call.model_copy(update={"timeout_s": min(call.timeout_s, left_s)})
         attempt = self.attempts.make(call, self._deployment(call.step), request, number)
         async with _heartbeats():
-            outcome = await self._converse(attempt)
-        # Shielded: what was spent goes down also when a cancel comes now.
-        return await uninterrupted(self._settled(call, outcome))
+            outcome = await self._converse(attempt) if left_s > 0 else attempt.expired()
+            # Shielded: what was spent goes down also when a cancel comes now.
+            return await uninterrupted(self._settled(call, outcome))
 
     async def _converse(self, attempt: Attempt) -> AttemptOutcome:
         """Run the attempt where a cancel can reach it: by Temporal, or directly within this process."""
@@ -110,22 +113,34 @@ class CallActivity:
         if outcome.status is AttemptStatus.SUCCEEDED:
             self.latencies.observe(call.step.deployment_id, outcome.provider_ms / 1000)
         if outcome.status is not AttemptStatus.FAILED:
-            with database_step():
-                outcome = await self.content.put_away_large_answer(call.invocation, outcome)
+            outcome = await self._put_away(call, outcome)
             if activity.info().is_local and (outcome.repair is None or call.repairs_left == 0):
                 return await self._recorded(call, outcome)
+        is_settled = True
         try:
-            with database_step():
-                await self.ledger.settle(call.invocation, outcome)
+            await patiently(lambda: self.ledger.settle(call.invocation, outcome))
         except ApplicationError as failure:
-            if failure.type != DATABASE_AWAY or outcome.status is AttemptStatus.FAILED:
+            if failure.type != DATABASE_AWAY:
                 raise
-            return outcome  # as in `_recorded`: `record` settles it when Postgres is back
+            # As in `_recorded`, `record` settles an answer when Postgres is back. A failure's row stays open, until
+            # whatever comes next closes it with an estimate; raised, the outage would hide how often has been tried.
+            is_settled = False
         if outcome.status is AttemptStatus.FAILED and outcome.error is not None:
-            invocation = call.invocation
-            left_s = invocation.accepted_at + invocation.deadline_s - time.time()
+            left_s = call.invocation.left_s(time.time())
             raise as_failure(outcome.error, left=timedelta(seconds=left_s))
-        return outcome.model_copy(update={"settled": True})
+        return outcome.model_copy(update={"settled": is_settled})
+
+    async def _put_away(self, call: CallInput, outcome: AttemptOutcome) -> AttemptOutcome:
+        """In an outage, an answer stays in history where it fits; where it does not, Postgres is waited for."""
+        try:
+            return await patiently(lambda: self.content.put_away_large_answer(call.invocation, outcome))
+        except ApplicationError as failure:
+            if failure.type != DATABASE_AWAY or outcome.answer is None:
+                raise
+            if len(outcome.answer.model_dump_json().encode()) <= HISTORY_PAYLOAD_BYTES:
+                return outcome
+        left = timedelta(seconds=call.invocation.left_s(time.time()))
+        return await patiently(lambda: self.content.put_away_large_answer(call.invocation, outcome), patience=left)
 
     async def _recorded(self, call: CallInput, outcome: AttemptOutcome) -> AttemptOutcome:
         """Record the invocation's end here and now: a local activity more would cost a tenth of the whole call."""

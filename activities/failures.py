@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,13 +16,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from customhouse.contracts.errors import CustomhouseError, ErrorRecord, FailureKind, NotReady
-from customhouse.contracts.timing import LONGEST_RETRY_AFTER
+from customhouse.contracts.timing import DATABASE_PATIENCE, LONGEST_RETRY_AFTER
 from customhouse.storage.engine import is_retryable
 
 T = TypeVar("T")
 
 DATABASE_AWAY = "database_away"
 """Type of the failure that an outage of Postgres makes."""
+
+_PAUSE_S = 0.1
+"""Between two tries of a step while Postgres is away."""
 
 
 @contextmanager
@@ -42,6 +46,22 @@ def database_step() -> Iterator[None]:
         raise ApplicationError(
             f"Postgres refused the statement: {_first_line(error)}", type="database_error", non_retryable=True
         ) from error
+
+
+async def patiently(step: Callable[[], Awaitable[T]], *, patience: timedelta = DATABASE_PATIENCE) -> T:
+    """Do an idempotent step that touches only Postgres, and again while it is away, for at most `patience`.
+
+    For what comes after a provider's answer: Temporal's retry would call the provider again.
+    """
+    until = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            with database_step():
+                return await step()
+        except ApplicationError as failure:
+            if failure.type != DATABASE_AWAY or time.monotonic() + _PAUSE_S > until:
+                raise
+        await asyncio.sleep(_PAUSE_S)
 
 
 def as_failure(

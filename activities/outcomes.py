@@ -16,7 +16,10 @@ from customhouse.integrations.providers.answer import usage_of
 
 _NOT_CHARGED = Decimal(0)
 
-_NEVER_REACHED = frozenset({"connection_failed", "connect_timeout"})
+DEADLINE_PASSED = "deadline_passed"
+"""Code of an attempt that was not made, because no time was left for it."""
+
+_NEVER_REACHED = frozenset({"connection_failed", "connect_timeout", DEADLINE_PASSED})
 
 
 @dataclass(slots=True)
@@ -35,7 +38,7 @@ class Seen:
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             for name in ("content", "reasoning_content", "refusal"):
-                if text := delta.get(name):
+                if isinstance(text := delta.get(name), str) and text:
                     self.texts.append(text)
             for call in delta.get("tool_calls") or ():
                 self.texts.append((call.get("function") or {}).get("arguments") or "")

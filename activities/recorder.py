@@ -14,6 +14,7 @@ from customhouse.governance.endings import with_answer
 from customhouse.governance.journal import events_of
 from customhouse.governance.policy import Policy
 from customhouse.integrations.telemetry import Telemetry
+from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import Ledger
 
 
@@ -22,25 +23,33 @@ class Recorder:
     """Writes what an invocation came to, and wakes whoever waits for it."""
 
     ledger: Ledger
+    invocations: Invocations
     live: Live
     policy: Policy
     telemetry: Telemetry
     process_id: str
 
     async def record(self, record: RecordInput) -> InvocationResult:
-        """Idempotent: a result that already stands is returned as it is. The answer is not in what is returned."""
+        """Idempotent: a result that already stands is returned as it is, with its answer. Else the answer is not in
+        what is returned: the outcome has it.
+        """
         elapsed_ms = (time.time() - record.invocation.accepted_at) * 1000
         with database_step():
-            standing = await self.ledger.finish(
+            finished = await self.ledger.finish(
                 record,
                 _result(record),
                 events_of(record, self.policy),
                 elapsed_ms=elapsed_ms,
                 notify=record.invocation.origin != self.process_id,
             )
+            standing = finished.result
+            if not finished.here:
+                known = await self.invocations.result(standing.organization_id, standing.invocation_id)
+                standing = known or standing
         self.live.finish(standing if record.outcome is None else with_answer(standing, record.outcome))
-        overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
-        self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
+        if finished.here:  # and not once more for each repetition
+            overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
+            self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
         return standing
 
     async def close(self, close: CloseInput) -> None:

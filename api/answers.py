@@ -18,6 +18,7 @@ from api.doors import Doors
 from api.invoker import Running
 from api.problems import openai_error, render
 from api.sse import DONE, EventStream, event
+from api.stopping import stopping
 from customhouse.contracts.chat import ChatCompletion, Json
 from customhouse.contracts.chunks import chunks_of
 from customhouse.contracts.errors import ErrorRecord, InvocationFailed
@@ -73,7 +74,8 @@ async def streamed_answer(
             async for part in _lines(doors, first, events, manner):
                 yield part
 
-    return EventStream(lines(), extra, hang_up)
+    farewell = event(openai_error(stopping().to_record()))
+    return EventStream(lines(), extra, farewell=farewell, on_hang_up=hang_up)
 
 
 async def _lines(

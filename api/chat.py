@@ -15,6 +15,7 @@ from api.callers import CallOptions, Metadata, caller_of, read_options, split_me
 from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, openai_errors
 from api.invoker import Ask
+from api.stopping import told_when_stopped
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json
 from customhouse.contracts.errors import NotFound, UnknownModel
 from customhouse.storage.keys import Principal
@@ -92,13 +93,14 @@ async def answer(request: Request, doors: Doors, ask: Ask, options: CallOptions)
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         cancel_on_hang_up=options.on_disconnect == "cancel",
     )
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(
-            doors.invoker.run(ask, traceparent=request.headers.get("traceparent"))
-        )
-        if chat.stream:
-            return await streamed_answer(request, doors, running, manner, stack.pop_all())
-        return await whole_answer(request, doors, running, manner)
+    with told_when_stopped():
+        async with AsyncExitStack() as stack:
+            running = await stack.enter_async_context(
+                doors.invoker.run(ask, traceparent=request.headers.get("traceparent"))
+            )
+            if chat.stream:
+                return await streamed_answer(request, doors, running, manner, stack.pop_all())
+            return await whole_answer(request, doors, running, manner)
 
 
 @router.get("/models", summary="Models that can be asked for", responses=openai_errors(401))

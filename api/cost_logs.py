@@ -61,14 +61,18 @@ async def cost_logs(
     page = await doors.cost_logs.list_page(organization_id, narrowed, PageRequest.of(query.limit, query.cursor))
     if not as_csv:
         return page
-    return _csv(list(CostLogRecord.model_fields), (row.model_dump() for row in page.data), next_cursor=page.next)
+    return _csv(
+        list(CostLogRecord.model_fields), (row.model_dump(mode="json") for row in page.data), next_cursor=page.next
+    )
 
 
 _SUM_COLUMNS = [name for name in CostSum.model_fields if name != "group"]
 
 
 def _flat(cost: CostSum) -> dict[str, Any]:
-    return {dimension.value: value for dimension, value in cost.group.items()} | cost.model_dump(exclude={"group"})
+    return {dimension.value: value for dimension, value in cost.group.items()} | cost.model_dump(
+        mode="json", exclude={"group"}
+    )
 
 
 def _csv(columns: list[str], rows: Iterable[Mapping[str, Any]], *, next_cursor: str | None) -> Response:

@@ -21,6 +21,7 @@ from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, problems
 from api.invoker import Running
 from api.problems import render
+from api.stopping import told_when_stopped
 from customhouse.contracts.chat import ChatCompletion, ChatRequest
 from customhouse.contracts.errors import NotFound
 from customhouse.contracts.invocation import CancelRequest, InvocationResult, InvocationStatus, Label
@@ -112,15 +113,16 @@ async def create(request: Request, doors: TheDoors, principal: Member) -> Respon
     chat = without_options(asked.request, metadata)
     require_known_model(doors, chat.model)
     ask = ask_for(chat, principal, options, received_at=received_at, size_bytes=len(body), labels=metadata.labels)
-    async with doors.invoker.run(ask, traceparent=request.headers.get("traceparent")) as running:
-        if not asked.wait or "respond-async" in request.headers.get("prefer", ""):
-            return _accepted(running)
-        manner = Manner(received_at, include_usage=False, cancel_on_hang_up=options.on_disconnect == "cancel")
-        result = await result_of(request, doors, running, manner)
-        extra = headers.result_headers(
-            result, received_at=received_at, start_ms=running.start_ms, replayed=running.replayed
-        )
-        return await _rendered(request, doors, result, extra)
+    with told_when_stopped():
+        async with doors.invoker.run(ask, traceparent=request.headers.get("traceparent")) as running:
+            if not asked.wait or "respond-async" in request.headers.get("prefer", ""):
+                return _accepted(running)
+            manner = Manner(received_at, include_usage=False, cancel_on_hang_up=options.on_disconnect == "cancel")
+            result = await result_of(request, doors, running, manner)
+            extra = headers.result_headers(
+                result, received_at=received_at, start_ms=running.start_ms, replayed=running.replayed
+            )
+            return await _rendered(request, doors, result, extra)
 
 
 async def _rendered(request: Request, doors: Doors, result: InvocationResult, extra: dict[str, str]) -> Response:

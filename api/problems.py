@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from psycopg_pool import PoolTimeout as StatementPoolTimeout
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -18,8 +22,10 @@ from customhouse.contracts.errors import (
     CustomhouseError,
     ErrorRecord,
     InvalidRequest,
+    NotReady,
     UnprocessableField,
 )
+from customhouse.storage.engine import is_retryable
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +125,15 @@ def install(app: FastAPI) -> None:
             record = record.model_copy(update={"status": error.status_code, "code": f"http_{error.status_code}"})
         return render(request.url.path, record, error.headers)
 
+    async def database(request: Request, error: Exception) -> Response:
+        if not is_retryable(error):
+            return await unexpected(request, error)
+        log.warning("Postgres does not answer", extra={"path": request.url.path, "error": type(error).__name__})
+        away = NotReady(
+            "Postgres does not answer right now. Try again; with an Idempotency-Key, nothing is done twice."
+        )
+        return render(request.url.path, away.to_record().model_copy(update={"retry_after_s": 1.0}))
+
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected error", exc_info=error, extra={"path": request.url.path})
         return render(
@@ -131,4 +146,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CustomhouseError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    for away in (DBAPIError, PoolTimeout, psycopg.Error, StatementPoolTimeout):
+        app.add_exception_handler(away, database)
     app.add_exception_handler(Exception, unexpected)

@@ -23,17 +23,23 @@ def event(data: Json) -> bytes:
 class EventStream(Response):
     """Sends what `source` yields, with a comment whenever it is silent for long.
 
-    `on_hang_up` is called when the client goes away before the end.
+    `on_hang_up` is called when the client goes away before the end; `farewell` is sent when we have to.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, source: AsyncIterator[bytes], headers: Mapping[str, str], on_hang_up: Callable[[], None] | None = None
+        self,
+        source: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        *,
+        farewell: bytes,
+        on_hang_up: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
         del self.headers["content-length"]
         self._source = source
+        self._farewell = farewell
         self._on_hang_up = on_hang_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
@@ -56,11 +62,11 @@ class EventStream(Response):
             watcher.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
-            if not hung_up:
-                raise
             if writer is not None:
                 writer.uncancel()
-            if self._on_hang_up is not None:
+            if not hung_up:  # the process is being stopped
+                await send({"type": "http.response.body", "body": self._farewell, "more_body": False})
+            elif self._on_hang_up is not None:
                 self._on_hang_up()
         finally:
             watcher.cancel()

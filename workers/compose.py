@@ -132,7 +132,7 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             telemetry=telemetry,
         )
         clear = Clear(suite, policy, catalog, latencies, ledger, invocations, content)
-        recorder = Recorder(ledger, live, policy, telemetry, process_id)
+        recorder = Recorder(ledger, invocations, live, policy, telemetry, process_id)
         call = CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder)
         yield Parts(
             settings=settings,

@@ -176,6 +176,7 @@ def bars(tally: Tally, found: Audit, after_replay: Audit) -> list[Bar]:
     nothing = {
         "invocations without an end (clients')": tally.count(Fate.LOST),
         "invocations without an end (ledger's)": found.unfinished,
+        "completed without an answer (ledger's)": found.completed_without_answer,
         "wrong answers": tally.count(Fate.WRONG),
         "invocations billed for two answers": found.billed_twice,
         "attempts never settled": found.open_attempts,

@@ -18,6 +18,8 @@ class Audit:
     invocations: int
     unfinished: int
     """Accepted, and neither answered nor failed."""
+    completed_without_answer: int
+    """Told to be answered, and the answer is nowhere."""
     attempts: int
     settled_attempts: int
     """With an outcome that is known: succeeded, failed or cancelled."""
@@ -40,6 +42,7 @@ class Audit:
 
 _LEDGER = """
     SELECT i.idempotency_key AS key, i.status IN ('accepted', 'running') AS unfinished,
+        i.status = 'completed' AND coalesce(a.answers, 0) = 0 AS unanswered,
         coalesce(a.attempts, 0) AS attempts, coalesce(a.settled, 0) AS settled, coalesce(a.unknown, 0) AS unknown,
         coalesce(a.open, 0) AS open, coalesce(a.succeeded, 0) AS succeeded,
         greatest(coalesce(i.usd_cost, 0), coalesce(a.usd_cost, 0), coalesce(c.usd_cost, 0))
@@ -50,7 +53,9 @@ _LEDGER = """
             count(*) FILTER (WHERE status IN ('succeeded', 'failed', 'cancelled')) AS settled,
             count(*) FILTER (WHERE status = 'unknown') AS unknown,
             count(*) FILTER (WHERE status = 'started') AS open,
-            count(*) FILTER (WHERE status = 'succeeded') AS succeeded
+            count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
+            count(*) FILTER (WHERE status = 'succeeded' AND (
+                answer IS NOT NULL OR jsonb_typeof(outcome->'answer_ref') = 'object')) AS answers
         FROM attempts GROUP BY invocation_id
     ) a ON a.invocation_id = i.id
     LEFT JOIN (
@@ -78,6 +83,7 @@ async def audit(dsn: str, calls: Mapping[str, int]) -> Audit:
     return Audit(
         invocations=len(ledger),
         unfinished=_sum(ledger, "unfinished"),
+        completed_without_answer=_sum(ledger, "unanswered"),
         attempts=_sum(ledger, "attempts"),
         settled_attempts=_sum(ledger, "settled"),
         unknown_attempts=_sum(ledger, "unknown"),

@@ -43,6 +43,10 @@ class FailureKind(StrEnum):
     """Nothing helps: bad request, bad credentials, refusal."""
 
 
+STREAM_BROKEN = "stream_broken"
+"""Code of an attempt that failed after text had left for the caller: no other attempt may begin the answer anew."""
+
+
 class ErrorRecord(BaseModel):
     """An error as data: what is stored in a row and in a workflow's result."""
 

@@ -66,6 +66,10 @@ class InvocationInput(BaseModel):
     """When the request came in, in seconds since the epoch: overhead is counted from here."""
     metadata: Labels = {}
 
+    def left_s(self, now: float) -> float:
+        """Seconds until the deadline at `now`, in seconds since the epoch; negative once it has passed."""
+        return self.accepted_at + self.deadline_s - now
+
     @model_validator(mode="after")
     def _has_content(self) -> InvocationInput:
         if (self.request is None) == (self.request_ref is None):

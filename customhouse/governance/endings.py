@@ -35,7 +35,10 @@ def cancelled(outcome: AttemptOutcome | None) -> Ending:
 
 
 def with_answer(result: InvocationResult, outcome: AttemptOutcome) -> InvocationResult:
-    """The recorded result together with the answer, which only a completed invocation hands out."""
-    if result.status is not InvocationStatus.COMPLETED:
+    """The recorded result together with the answer, which only a completed invocation hands out.
+
+    A result that bears an answer already was recorded by another attempt: what stands is what everybody is told.
+    """
+    if result.status is not InvocationStatus.COMPLETED or result.answer is not None or result.answer_ref is not None:
         return result
     return result.model_copy(update={"answer": outcome.answer, "answer_ref": outcome.answer_ref})

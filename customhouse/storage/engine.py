@@ -137,7 +137,7 @@ def is_connection_failure(error: BaseException) -> bool:
 
 def is_retryable(error: BaseException) -> bool:
     """A connection failure, or a race that Postgres decided against this transaction."""
-    if isinstance(error, psycopg.Error) and error.sqlstate in _LOST_RACE:
+    if isinstance(error, psycopg.Error) and (error.sqlstate in _LOST_RACE or _opened_twice(error)):
         return True
     return is_connection_failure(error) or (isinstance(error, DBAPIError) and _sqlstate(error) in _LOST_RACE)
 
@@ -178,6 +178,11 @@ def reader(engine: AsyncEngine) -> AsyncEngine:
 
 def _milliseconds(duration: timedelta) -> int:
     return int(duration.total_seconds() * 1000)
+
+
+def _opened_twice(error: psycopg.Error) -> bool:
+    """Two workers opened an invocation's next attempt at once: a second try gives this one the number after it."""
+    return isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == "pk_attempts"
 
 
 def _is_away(sqlstate: str | None) -> bool:

@@ -67,6 +67,15 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """The result that stands, without its answer."""
+
+    result: InvocationResult
+    here: bool
+    """False where it stood already: its answer may be another than the one at hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """An attempt that may now be made, or the settled one that was made before a crash."""
 
@@ -159,11 +168,11 @@ class Ledger:
         *,
         elapsed_ms: float,
         notify: bool,
-    ) -> InvocationResult:
+    ) -> Finished:
         """End the invocation: its attempt, cost, events, spans and result, all or nothing.
 
-        `elapsed_ms`: since the request came in; less the provider's time, it is the overhead. Returns the result that
-        stands, which is an earlier one if the invocation had already ended.
+        `elapsed_ms`: since the request came in; less the provider's time, it is the overhead. The result that stands is
+        an earlier one if the invocation had already ended. Raises Conflict where its attempt was given up for lost.
         """
         invocation, outcome = record.invocation, record.outcome
         parameters: dict[str, Any] = {
@@ -197,21 +206,26 @@ class Ledger:
         }
         settles = outcome is not None and not outcome.settled
         row = await self._statements.one(sql.SETTLE_AND_FINISH if settles else sql.FINISH, parameters)
-        if settles and outcome is not None and not row.settled:  # it had been closed as unknown: now comes the truth
-            await self._statements.run(sql.SETTLE, settlement(invocation, outcome))
+        unheard = settles and not row.settled
+        if unheard and outcome is not None:
+            # It was settled before, and the commit went unheard; or it was closed as unknown, and now comes the truth.
+            stood = await self._statements.one(sql.SETTLE, settlement(invocation, outcome))
+            if row.result is None and stood.status == outcome.status:
+                row = await self._statements.one(sql.FINISH, parameters)
         if row.left_open and row.finished:  # its worker died and nobody took the call up again, or it goes on unheard
             await self._statements.run(sql.CLOSE, {"invocation_id": invocation.invocation_id, **_closing()})
-        if (row.left_open and row.finished) or (settles and not row.finished):
+        if unheard or (settles and not row.finished) or (row.left_open and row.finished):
             await self._retotal(invocation.invocation_id)
-        if row.result is None:  # another transaction ended it while this one waited for the row's lock
-            standing = await self.result(invocation.caller.organization_id, invocation.invocation_id)
-            if standing is None:
-                raise Conflict(
-                    f"Invocation {invocation.invocation_id} was not ended here: its attempt had been given up "
-                    "for lost, and another worker goes on with it."
-                )
-            return standing
-        return InvocationResult.model_validate(row.result)
+        if row.result is not None:
+            return Finished(InvocationResult.model_validate(row.result), here=row.finished > 0)
+        # Another transaction may have ended it while this one waited for the row's lock.
+        standing = await self.result(invocation.caller.organization_id, invocation.invocation_id)
+        if standing is None:
+            raise Conflict(
+                f"Invocation {invocation.invocation_id} was not ended here: its attempt had been given up "
+                "for lost, and another worker goes on with it."
+            )
+        return Finished(standing, here=False)
 
     async def abandon(
         self,

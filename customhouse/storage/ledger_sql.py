@@ -145,7 +145,8 @@ SETTLE = statement(
     f"""
     WITH {_SETTLE_CTES}, {_LATE_CTES}
     SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM late) AS late,
-        (SELECT finished_at IS NOT NULL FROM invocations WHERE id = :invocation_id) AS has_ended
+        (SELECT finished_at IS NOT NULL FROM invocations WHERE id = :invocation_id) AS has_ended,
+        (SELECT status FROM attempts WHERE invocation_id = :invocation_id AND number = :number) AS status
     """
 )
 

@@ -251,3 +251,29 @@ async def test_a_terminated_workflow_is_an_explicit_failure(
     await until(lambda: not provider.busy)
     (cost,) = await tenant.costs()
     assert cost["attempt_status"] == "unknown"
+
+
+async def test_who_waits_is_looked_after_again_once_the_database_answers(
+    database_url: str,
+    temporal_address: str,
+    task_queue: str,
+    provider: ProviderDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("api.watchdog.ANSWER_POLL", timedelta(milliseconds=50))
+    gate = asyncio.Event()
+    provider.will(after(gate, whole()))
+    async with running_house(database_url, temporal_address, provider, task_queue) as house:
+        tenant = await house.tenant()
+        asking = asyncio.create_task(tenant.http.post("/v1/chat/completions", json=BODY))
+        await until(lambda: bool(provider.calls))
+        (row,) = await tenant.invocations()
+        await house.change("ALTER TABLE invocations RENAME TO aside")
+        await until(lambda: "cannot look after" in caplog.text)
+        await house.change("ALTER TABLE aside RENAME TO invocations")
+        await house.parts.temporal.get_workflow_handle(row["workflow_id"]).terminate("by hand")
+        response = await asking
+        gate.set()
+        await until(lambda: not provider.busy)
+    assert response.status_code == 502

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from psycopg.errors import ForeignKeyViolation
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +18,7 @@ from customhouse.contracts.identity import workflow_id
 from customhouse.contracts.invocation import AttemptStatus, InvocationInput, InvocationStatus
 from customhouse.governance.journal import Event
 from customhouse.storage.bus import Bus
+from customhouse.storage.engine import is_retryable
 from customhouse.storage.ledger import RECORDED_CHANNEL, Ledger
 from customhouse.storage.statements import Statements
 from tests.storage.ledger_cases import (
@@ -29,6 +30,16 @@ from tests.storage.ledger_cases import (
     an_outcome,
     cleared,
     opened,
+)
+
+
+_OPENED_BY_ANOTHER = text(
+    "INSERT INTO attempts (invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status)"
+    " VALUES (:id, 1, :organization_id, 'm@p@eu', 'm', 'p', 'eu', 'local', 'started')"
+)
+
+_IS_BLOCKED = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
 )
 
 
@@ -145,6 +156,24 @@ class TestAttempts:
         assert await rows.costs() == [(1, "unknown", ESTIMATE)]
         assert await rows.events() == ["attempt_unknown"]
 
+    async def test_two_workers_at_once_get_attempts_of_their_own(
+        self, engine: AsyncEngine, ledger: Ledger, organization: UUID
+    ) -> None:
+        """The one that comes second is told to try again, and not that its statement is wrong."""
+        invocation, _ = await cleared(ledger, organization)
+        values = {"id": invocation.invocation_id, "organization_id": organization}
+        async with engine.connect() as other:
+            await other.execute(_OPENED_BY_ANOTHER, values)
+            opening = asyncio.create_task(opened(ledger, invocation))
+            async with asyncio.timeout(20):
+                while not (await other.execute(_IS_BLOCKED)).scalar_one():
+                    await asyncio.sleep(0.01)
+            await other.commit()
+        with pytest.raises(UniqueViolation) as caught:
+            await opening
+        assert is_retryable(caught.value)
+        assert await opened(ledger, invocation) == 2
+
     async def test_a_settled_one_is_returned(self, engine: AsyncEngine, ledger: Ledger, organization: UUID) -> None:
         invocation, _ = await cleared(ledger, organization)
         outcome = an_outcome(await opened(ledger, invocation))
@@ -196,9 +225,10 @@ class TestFinish:
             return await ledger.finish(*a_record(invocation, decision, outcome), events, elapsed_ms=50, notify=False)
 
         results = [*await asyncio.gather(*(finish() for _ in range(5))), await finish()]
-        assert all(result == results[0] for result in results)
-        assert results[0].usd_cost == Decimal("0.25")
-        assert results[0].overhead_ms == pytest.approx(37.5)
+        assert all(each.result == results[0].result for each in results)
+        assert sum(each.here for each in results) == 1
+        assert results[0].result.usd_cost == Decimal("0.25")
+        assert results[0].result.overhead_ms == pytest.approx(37.5)
         rows = Rows(engine, invocation)
         assert await rows.costs() == [(1, "succeeded", Decimal("0.25"))]
         assert await rows.events() == ["finding"]
@@ -208,7 +238,8 @@ class TestFinish:
         outcome = an_outcome(await opened(ledger, invocation))
         await ledger.finish(*a_record(invocation, decision, outcome), [], elapsed_ms=1, notify=False)
         late = a_record(invocation, decision, None, InvocationStatus.CANCELLED)
-        assert (await ledger.finish(*late, [], elapsed_ms=1, notify=False)).status is InvocationStatus.COMPLETED
+        finished = await ledger.finish(*late, [], elapsed_ms=1, notify=False)
+        assert (finished.result.status, finished.here) == (InvocationStatus.COMPLETED, False)
 
     async def test_an_attempt_that_nobody_closed_is_charged(
         self, engine: AsyncEngine, ledger: Ledger, organization: UUID
@@ -227,8 +258,8 @@ class TestFinish:
     ) -> None:
         invocation, decision = await cleared(ledger, organization)
         outcome = an_outcome(await opened(ledger, invocation), usd_cost=None, price_source=None)
-        result = await ledger.finish(*a_record(invocation, decision, outcome), [], elapsed_ms=1, notify=False)
-        assert result.usd_cost is None
+        finished = await ledger.finish(*a_record(invocation, decision, outcome), [], elapsed_ms=1, notify=False)
+        assert finished.result.usd_cost is None
         assert await Rows(engine, invocation).costs() == [(1, "succeeded", None)]
 
     async def test_another_process_is_told_once(self, storage_url: str, ledger: Ledger, organization: UUID) -> None:
@@ -258,6 +289,21 @@ class TestFinish:
         rows = Rows(engine, invocation)
         assert [status for _, status, _ in await rows.costs()] == ["unknown", "succeeded"]
         assert await rows.total() == first.usd_cost + second.usd_cost  # type: ignore[operator]
+
+
+    async def test_one_whose_settlement_went_unheard_ends_the_invocation(
+        self, engine: AsyncEngine, ledger: Ledger, organization: UUID
+    ) -> None:
+        """The connection broke behind the commit: whoever settled it does not know that it is."""
+        invocation, decision = await cleared(ledger, organization)
+        outcome = an_outcome(await opened(ledger, invocation))
+        await ledger.settle(invocation, outcome)
+        assert not outcome.settled
+        finished = await ledger.finish(*a_record(invocation, decision, outcome), [], elapsed_ms=1, notify=False)
+        assert (finished.result.status, finished.here) == (InvocationStatus.COMPLETED, True)
+        rows = Rows(engine, invocation)
+        assert await rows.costs() == [(1, "succeeded", Decimal("0.25"))]
+        assert await rows.total() == Decimal("0.25")
 
 
 class TestAbandon:

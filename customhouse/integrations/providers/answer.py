@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from customhouse.contracts.chat import ChatCompletion, Json, Usage
 
 _OF_THE_CHUNK = frozenset({"object", "choices", "usage", "obfuscation", "error"})
@@ -136,14 +134,36 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """The usage that a provider gave, or None where it gave none or no numbers: unknown is not zero."""
+    """The usage that a provider gave, or None where it gave none or no numbers: unknown is not zero.
+
+    The one place that reads it. What is no count is left out: an answer that was paid for is not lost over its bill.
+    """
     if not isinstance(usage, dict):
         return None
-    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(answer, int):
+    prompt, answer = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt is None or answer is None:
         return None
-    try:
-        return Usage.model_validate({**usage, "total_tokens": usage.get("total_tokens") or prompt + answer})
-    except ValidationError:
-        # Its two numbers are what is billed; the rest is malformed.
-        return Usage(prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer)
+    details = {name: _counts(usage[name]) for name in _DETAILS if name in usage}
+    total = _count(usage.get("total_tokens")) or prompt + answer
+    counts = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": total}
+    return Usage.model_validate({**usage, **details, **counts})
+
+
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+
+_MOST_TOKENS = 2**31 - 1
+"""No call has more. A larger number is no count, and sums of such might not fit where they are stored."""
+
+
+def _count(value: Any) -> int | None:
+    """Some servers write counts as floats. NaN is in no range."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def _counts(details: Any) -> Json | None:
+    """The counts among them: prices hang on some, so nothing else may stand there."""
+    if not isinstance(details, dict):
+        return None
+    return {name: counted for name, value in details.items() if (counted := _count(value)) is not None}
