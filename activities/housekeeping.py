@@ -58,8 +58,16 @@ class HousekeepingActivity:
                     closed += 1
             looked_at += len(page)
             if len(page) < _PAGE:
+                await self._close_left_open()
                 return Housekept(looked_at=looked_at, closed=closed)
             after = page[-1].id
+
+    async def _close_left_open(self) -> None:
+        left = True
+        while left:
+            activity.heartbeat()
+            with database_step():
+                left = await self.ledger.close_left_open(ABANDONED_AFTER)
 
     async def _is_running(self, workflow_id: str) -> bool:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -248,6 +249,15 @@ class Ledger:
         )
         await self._retotal(invocation_id)
         return await self.result(organization_id, invocation_id)
+
+    async def close_left_open(self, older_than: timedelta) -> bool:
+        """Charge one attempt that is open though its invocation ended `older_than` ago; False where there is none."""
+        row = await self._statements.one_or_none(sql.LEFT_OPEN, {"older_than": older_than})
+        if row is None:
+            return False
+        await self._statements.run(sql.CLOSE, {"invocation_id": row.id, **_closing()})
+        await self._retotal(row.id)
+        return True
 
     async def result(self, organization_id: UUID, invocation_id: UUID) -> InvocationResult | None:
         """The recorded result without its answer, or None while the invocation runs or if there is none."""

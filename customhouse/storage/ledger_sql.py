@@ -216,6 +216,15 @@ SETTLE_AND_FINISH = statement(
 
 CLOSE = statement(f"WITH {_CLOSE_CTES} SELECT count(*) FROM closed")
 
+# The process died between an invocation's end and the closing of what it had left open.
+LEFT_OPEN = statement(
+    """
+    SELECT a.invocation_id AS id FROM attempts a JOIN invocations i ON i.id = a.invocation_id
+    WHERE a.status = 'started' AND i.finished_at < now() - CAST(:older_than AS interval)
+    LIMIT 1
+    """
+)
+
 RESULT = statement(
     "SELECT status, result FROM invocations WHERE organization_id = :organization_id AND id = :invocation_id"
 )

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from aiohttp import web
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -47,6 +48,14 @@ class Steps:
         self.invocation: InvocationInput = invocation_input(asking(model), caller)
         self._environment = ActivityEnvironment()
         self._environment.info = replace(self._environment.info, is_local=local)
+
+    @property
+    def environment(self) -> ActivityEnvironment:
+        return self._environment
+
+    @property
+    def info(self) -> activity.Info:
+        return self._environment.info
 
     async def begin(self) -> Begun:
         return await self._environment.run(self.parts.begin.begin, self.invocation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -34,7 +35,10 @@ class Books:
         )
         for number, attempt in enumerate(attempts, 1):
             cost = None if attempt == "started" else COST
-            await add_attempt(self._engine, self._organization, identity, number=number, status=attempt, usd_cost=cost)
+            answer: dict[str, Any] = {"answer": {"choices": []}} if attempt == "succeeded" else {}
+            await add_attempt(
+                self._engine, self._organization, identity, number=number, status=attempt, usd_cost=cost, **answer
+            )
             if cost is not None:
                 await self.cost(identity, number)
         return identity
@@ -71,6 +75,7 @@ async def test_a_crash_that_was_accounted_for_is_no_fault(books: Books) -> None:
         (["succeeded", "succeeded"], 2 * COST, "completed", 2, ["invocations billed for two answers"]),
         (["succeeded"], 2 * COST, "completed", 1, ["ledger drift"]),
         (["succeeded"], COST, "completed", 2, ["provider calls without an attempt"]),
+        (["unknown"], COST, "completed", 1, ["completed without an answer (ledger's)"]),
         (["started"], Decimal(0), "failed", 1, ["attempts never settled"]),
         (["succeeded"], COST, "running", 1, ["invocations without an end (ledger's)"]),
     ],

@@ -21,6 +21,7 @@ from customhouse.storage.bus import Bus
 from customhouse.storage.engine import is_retryable
 from customhouse.storage.ledger import RECORDED_CHANNEL, Ledger
 from customhouse.storage.statements import Statements
+from tests.doubles.house import until
 from tests.storage.ledger_cases import (
     ESTIMATE,
     OPENING,
@@ -32,15 +33,13 @@ from tests.storage.ledger_cases import (
     opened,
 )
 
-
 _OPENED_BY_ANOTHER = text(
-    "INSERT INTO attempts (invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status)"
+    "INSERT INTO attempts"
+    " (invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status)"
     " VALUES (:id, 1, :organization_id, 'm@p@eu', 'm', 'p', 'eu', 'local', 'started')"
 )
 
-_IS_BLOCKED = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-)
+_IS_BLOCKED = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))")
 
 
 @pytest.fixture
@@ -165,9 +164,11 @@ class TestAttempts:
         async with engine.connect() as other:
             await other.execute(_OPENED_BY_ANOTHER, values)
             opening = asyncio.create_task(opened(ledger, invocation))
-            async with asyncio.timeout(20):
-                while not (await other.execute(_IS_BLOCKED)).scalar_one():
-                    await asyncio.sleep(0.01)
+
+            async def is_blocked() -> bool:
+                return bool((await other.execute(_IS_BLOCKED)).scalar_one())
+
+            await until(is_blocked)
             await other.commit()
         with pytest.raises(UniqueViolation) as caught:
             await opening
@@ -289,7 +290,6 @@ class TestFinish:
         rows = Rows(engine, invocation)
         assert [status for _, status, _ in await rows.costs()] == ["unknown", "succeeded"]
         assert await rows.total() == first.usd_cost + second.usd_cost  # type: ignore[operator]
-
 
     async def test_one_whose_settlement_went_unheard_ends_the_invocation(
         self, engine: AsyncEngine, ledger: Ledger, organization: UUID

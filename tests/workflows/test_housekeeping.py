@@ -91,3 +91,22 @@ async def test_the_schedule_is_made_once_and_then_left_to_operators(house: House
     description = await schedule.describe()
     assert description.schedule.state.paused
     await schedule.delete()
+
+
+@pytest.mark.usefixtures("provider")
+async def test_an_attempt_that_its_invocations_end_left_open_is_charged(house: House, tenant: Tenant) -> None:
+    """The process died between the two."""
+    await make_unfinished(house, tenant, minutes_old=9, workflow_id="crashed")
+    for minutes, status in ((9, "started"), (11, "unknown")):
+        await house.change(
+            "UPDATE invocations SET status = 'failed', result = '{}',"
+            " finished_at = now() - make_interval(mins => :minutes) WHERE organization_id = :organization_id",
+            minutes=minutes,
+            organization_id=tenant.organization_id,
+        )
+        await keep_house(house)
+        (attempt,) = await tenant.rows("SELECT status FROM attempts WHERE organization_id = :organization_id")
+        assert attempt["status"] == status
+    (cost,) = await tenant.costs()
+    (row,) = await tenant.invocations()
+    assert cost["usd_cost"] == row["usd_cost"] > 0

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeout
 
-from customhouse.client import CustomhouseClient
+from customhouse.client import CustomhouseClient, invocation_input
 from customhouse.contracts.chat import ChatRequest, Json
 from customhouse.contracts.errors import FailureKind, InvocationCancelled
-from customhouse.contracts.invocation import Lane, RouteStep
+from customhouse.contracts.identity import workflow_id
+from customhouse.contracts.invocation import Caller, Lane, RouteStep
 from tests.doubles.house import House, Tenant, running_house, until
 from tests.doubles.provider import ProviderDouble, after, hello, silence, stream
 from workers.invocation_worker import queue_worker
@@ -213,6 +216,45 @@ class TestCancel:
         (row,) = await tenant.ended()
         assert row["status"] == "cancelled"
         gate.set()
+
+    async def test_before_anything_was_decided_ends_its_row(
+        self, house: House, tenant: Tenant, provider: ProviderDouble
+    ) -> None:
+        """`begin` is cancelled amid `clear`, which waits for the row's lock."""
+        request = ChatRequest.model_validate({"model": "solo", "messages": HELLO})
+        invocation = invocation_input(request, Caller(organization_id=tenant.organization_id))
+        identity = workflow_id(tenant.organization_id, invocation.idempotency_key)
+        await house.parts.ledger.accept(invocation, identity)
+
+        async def is_waiting(statement: str) -> bool:
+            rows = await house.rows(
+                "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :statement",
+                statement=f"{statement}%",
+            )
+            return bool(rows)
+
+        async with house.parts.engine.begin() as connection:
+            await connection.execute(
+                text("SELECT FROM invocations WHERE id = :id FOR UPDATE"), {"id": invocation.invocation_id}
+            )
+            handle = await house.parts.temporal.start_workflow(
+                "GovernedInvocation",
+                invocation,
+                id=identity,
+                task_queue=house.parts.settings.task_queue,
+                task_timeout=timedelta(seconds=1),  # Temporal tells a local activity of its cancel within this
+            )
+            await until(lambda: is_waiting("WITH cleared"))
+            await handle.cancel()
+            await until(lambda: is_waiting("WITH closed"))
+        with pytest.raises(WorkflowFailureError) as caught:
+            async with asyncio.timeout(20):
+                await handle.result()
+        assert isinstance(caught.value.cause, CancelledError)
+        (row,) = await tenant.invocations()
+        assert (row["status"], row["error"]["code"]) == ("cancelled", "invocation_cancelled")
+        assert row["finished_at"] is not None
+        assert provider.calls == []
 
 
 async def _is_taken(tenant: Tenant, path: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from tests.doubles.house import Tenant
-from tests.doubles.provider import Call, ProviderDouble, failure, hello, silence
+from tests.doubles.provider import Call, ProviderDouble, failure, hello, silence, whole
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 
@@ -142,3 +142,31 @@ async def test_a_provider_that_does_not_answer_in_time(tenant: Tenant, provider:
     assert all(cost["usage_estimated"] for cost in await tenant.costs())
     (row,) = await tenant.invocations()
     assert row["status"] == "failed"
+
+
+async def test_the_next_deployment_is_not_given_the_last_ones_answer(tenant: Tenant, provider: ProviderDouble) -> None:
+    """Nor what that one was to mend: it is asked what the caller asked."""
+    schema = {"type": "object", "required": ["city"]}
+    body = {
+        "model": "duo",
+        "messages": HELLO,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}},
+    }
+    provider.will(whole("{}"), failure(404, "no such model", code="model_not_found"))
+    provider.will(whole('{"city": "Oslo"}'), provider="backup")
+    response = await tenant.http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"] == '{"city": "Oslo"}'
+    (asked,) = provider.asked("backup")
+    assert len(asked.body["messages"]) == 1
+    assert await attempts(tenant) == [("mock", "succeeded"), ("mock", "failed"), ("backup", "succeeded")]
+
+
+async def test_what_is_shown_again_is_bounded(tenant: Tenant, provider: ProviderDouble) -> None:
+    """An answer of megabytes that misses its schema is too large for Temporal's history."""
+    provider.will(whole("x" * 3_000_000), whole("{}"))
+    body = {"model": "solo", "messages": HELLO, "response_format": {"type": "json_object"}}
+    response = await tenant.http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 200, response.text
+    shown = provider.calls[1].body["messages"][1]["content"]
+    assert 1_000 < len(shown) < 100_000

@@ -151,6 +151,7 @@ class Attempt(Base):
             *("deployment_id", "started_at"),
             postgresql_where=text("status = 'succeeded'"),
         ),
+        Index("ix_attempts_open", "invocation_id", postgresql_where=text("status = 'started'")),
     )
 
 
