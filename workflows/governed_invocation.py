@@ -56,6 +56,10 @@ class GovernedInvocation:
         begun = await self._begin(invocation)
         result = begun.result or await self._go_on(invocation, begun, deadline)
         _label(result)
+        if self._stream is not None:
+            # Readers get what is there and come back once the run has closed, for the rest.
+            self._stream.detach_pollers()
+            await _uncancelled(workflow.wait_condition(workflow.all_handlers_finished))
         return _returned(result)
 
     async def _go_on(self, invocation: InvocationInput, begun: Begun, deadline: datetime) -> InvocationResult:
