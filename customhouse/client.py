@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
-    SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -42,18 +41,13 @@ from customhouse.contracts.errors import (
 from customhouse.contracts.identity import fingerprint, workflow_id
 from customhouse.contracts.invocation import Caller, InvocationInput, InvocationResult, InvocationStatus
 from customhouse.contracts.limits import HISTORY_PAYLOAD_BYTES
+from customhouse.contracts.search_attributes import AGENT, MODEL, ORGANIZATION, REGION, STATUS
 from customhouse.contracts.timing import START_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 WORKFLOW = "GovernedInvocation"
 TASK_QUEUE = "customhouse"
 CHUNKS = "chunks"
 """Topic of the workflow's stream; bears `ChunkBatch`es."""
-
-ORGANIZATION = SearchAttributeKey.for_keyword("CustomhouseOrganization")
-AGENT = SearchAttributeKey.for_keyword("CustomhouseAgent")
-MODEL = SearchAttributeKey.for_keyword("CustomhouseModel")
-REGION = SearchAttributeKey.for_keyword("CustomhouseRegion")
-STATUS = SearchAttributeKey.for_keyword("CustomhouseStatus")
 
 
 def start_options(invocation: InvocationInput) -> dict[str, Any]:

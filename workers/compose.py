@@ -32,6 +32,7 @@ from customhouse.contracts.catalog import Catalog
 from customhouse.contracts.errors import ConfigurationError
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.invocation import CancelRequest
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.checks.suite import CheckSuite
 from customhouse.governance.lanes import MIN_SAMPLES
@@ -43,7 +44,6 @@ from customhouse.integrations.providers.http import provider_http_client
 from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.sealing import Sealer
 from customhouse.integrations.telemetry import Telemetry, TelemetrySettings, build_telemetry
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
 from customhouse.storage.admin_key import ACTOR, ensure_admin_key
 from customhouse.storage.bus import Bus
 from customhouse.storage.contents import Contents

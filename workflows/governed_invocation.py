@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.begin import BeginActivity
     from activities.record import RecordActivity
+    from customhouse.contracts import search_attributes as names
     from customhouse.contracts.errors import ErrorRecord, InvocationCancelled, InvocationFailed
     from customhouse.contracts.governance import Verdict
     from customhouse.contracts.invocation import (
@@ -30,7 +31,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from customhouse.contracts.timing import CALL_MARGIN, DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
     from customhouse.governance.endings import Ending, cancelled, with_answer
-    from customhouse.integrations import temporal_names as names
     from workflows.calls import Calls
 
 

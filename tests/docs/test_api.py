@@ -17,11 +17,11 @@ from api.callers import HEADER_FIELDS
 from api.doors import Doors
 from customhouse.contracts.errors import CustomhouseError
 from customhouse.contracts.invocation import InvocationStatus
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from customhouse.governance.checks.pii import PiiCheck
 from customhouse.governance.checks.registry import builtin_checks
 from customhouse.governance.checks.secrets import ADDITIONS, DETECTORS
 from customhouse.governance.policy import DEFAULT_POLICY
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
 from customhouse.storage.cost_logs import Dimension
 from customhouse.storage.keys import Role
 from customhouse.storage.models import Base

@@ -7,8 +7,8 @@ import pytest
 from temporalio.common import SearchAttributeKey
 
 from customhouse.contracts.errors import ConfigurationError, NotReady
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from customhouse.integrations.temporal_client import TlsFiles, connect, ensure_search_attributes
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
 from tests.integrations.telemetry.collector import free_port
 from tests.integrations.temporal_stub import Authority, temporal_stub
 

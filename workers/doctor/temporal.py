@@ -16,8 +16,8 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from customhouse.integrations.temporal_client import TlsFiles, connect
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
 from workers.doctor.finding import Finding, ok, warning, wrong
 from workers.settings import Settings
 

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from customhouse.contracts.errors import ConfigurationError
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from workers.embedded.ports import LOOPBACK
 from workers.embedded.process import ChildProcess, ProcessSpec
 

@@ -8,7 +8,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from customhouse.contracts.errors import ConfigurationError
-from customhouse.integrations.temporal_names import SEARCH_ATTRIBUTES
+from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from workers.embedded.ports import free_port
 from workers.embedded.temporal import TemporalServer
 
