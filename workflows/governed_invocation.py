@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
@@ -16,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from temporalio.contrib.workflow_streams import WorkflowStream
 
     from activities.begin import BeginActivity
+    from activities.failures import uninterrupted
     from activities.record import RecordActivity
     from customhouse.contracts import search_attributes as names
     from customhouse.contracts.errors import ErrorRecord, InvocationCancelled, InvocationFailed
@@ -32,9 +32,6 @@ with workflow.unsafe.imports_passed_through():
     from customhouse.contracts.timing import CALL_MARGIN, DATABASE_STEP_RETRY, DATABASE_STEP_TIMEOUT, RECORD_PATIENCE
     from customhouse.governance.endings import Ending, cancelled, with_answer
     from workflows.calls import Calls
-
-
-T = TypeVar("T")
 
 
 # Input that is none of ours fails the workflow: a failed workflow task would be tried again for ever.
@@ -59,7 +56,7 @@ class GovernedInvocation:
         if self._stream is not None:
             # Readers get what is there and come back once the run has closed, for the rest.
             self._stream.detach_pollers()
-            await _uncancelled(workflow.wait_condition(workflow.all_handlers_finished))
+            await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
         return _returned(result)
 
     async def _go_on(self, invocation: InvocationInput, begun: Begun, deadline: datetime) -> InvocationResult:
@@ -108,7 +105,7 @@ class GovernedInvocation:
 
     async def _close(self, invocation: InvocationInput, status: InvocationStatus, error: ErrorRecord) -> None:
         """Nothing was decided; where a row stands already, it must say how it ended."""
-        await _uncancelled(
+        await uninterrupted(
             workflow.execute_local_activity_method(
                 RecordActivity.close,
                 CloseInput(invocation=invocation, status=status, error=error),
@@ -121,7 +118,7 @@ class GovernedInvocation:
 
     async def _record(self, invocation: InvocationInput, decision: Decision, ending: Ending) -> InvocationResult:
         """Shielded from cancels: what was spent is recorded whatever comes."""
-        return await _uncancelled(
+        return await uninterrupted(
             workflow.execute_local_activity_method(
                 RecordActivity.record,
                 RecordInput(
@@ -137,17 +134,6 @@ class GovernedInvocation:
                 summary=f"record: {ending.status}",
             )
         )
-
-
-async def _uncancelled(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for `work` to its end: a cancel that comes now comes too late."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            continue
-    return task.result()
 
 
 def _label(result: InvocationResult) -> None:

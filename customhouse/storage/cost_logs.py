@@ -16,29 +16,19 @@ from customhouse.contracts.errors import UnprocessableField
 from customhouse.contracts.invocation import AttemptStatus
 from customhouse.contracts.money import Usd
 from customhouse.storage.engine import in_transaction, reader
+from customhouse.storage.filters import CallerFilter
 from customhouse.storage.models import ModelCostLog
-from customhouse.storage.pages import Moment, Page, PageRequest, Term
+from customhouse.storage.pages import Page, PageRequest, Term
 
 MOST_SUMS = 10_000
 """Groups in one answer. More is refused rather than cut off: a sum that leaves rows out is wrong."""
 
 
-class CostLogFilter(BaseModel):
+class CostLogFilter(CallerFilter):
     """What a list or a sum is narrowed to. Every field that is set must match."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    agent_id: Term | None = None
-    user_id: Term | None = None
-    workflow_execution_id: Term | None = None
-    node_id: Term | None = None
-    model: Term | None = None
     provider: Term | None = None
     region: Term | None = None
-    created_from: Moment | None = None
-    """Inclusive."""
-    created_to: Moment | None = None
-    """Exclusive."""
 
 
 class CostLogRecord(BaseModel):
@@ -112,7 +102,9 @@ class CostLogs:
     ) -> Page[CostLogRecord]:
         """One page, newest first."""
         statement = request.select(
-            select(*_COLUMNS).where(ModelCostLog.organization_id == organization_id, *_conditions(narrowed)),
+            select(*_COLUMNS).where(
+                ModelCostLog.organization_id == organization_id, *narrowed.conditions(ModelCostLog)
+            ),
             ModelCostLog.created_at,
             ModelCostLog.id,
         )
@@ -142,7 +134,7 @@ class CostLogs:
                 usd_cost,
                 func.count().filter(ModelCostLog.usd_cost.is_(None)).label("unpriced"),
             )
-            .where(ModelCostLog.organization_id == organization_id, *_conditions(narrowed))
+            .where(ModelCostLog.organization_id == organization_id, *narrowed.conditions(ModelCostLog))
             .group_by(*groups)
             .order_by(usd_cost.desc().nulls_last(), *groups)
             .limit(MOST_SUMS + 1)
@@ -166,16 +158,6 @@ def _grouping(dimension: Dimension) -> ColumnElement[Any]:
         return func.date_trunc(dimension.value, ModelCostLog.created_at, "UTC")
     column: ColumnElement[Any] = getattr(ModelCostLog, dimension.value)
     return column
-
-
-def _conditions(narrowed: CostLogFilter) -> list[ColumnElement[bool]]:
-    asked = narrowed.model_dump(exclude_none=True, exclude={"created_from", "created_to"})
-    conditions: list[ColumnElement[bool]] = [getattr(ModelCostLog, name) == value for name, value in asked.items()]
-    if narrowed.created_from is not None:
-        conditions.append(ModelCostLog.created_at >= narrowed.created_from)
-    if narrowed.created_to is not None:
-        conditions.append(ModelCostLog.created_at < narrowed.created_to)
-    return conditions
 
 
 def _cost_log(row: Row[*tuple[Any, ...]]) -> CostLogRecord:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Row, bindparam, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from customhouse.contracts.chat import Json
@@ -17,26 +17,16 @@ from customhouse.contracts.governance import Verdict
 from customhouse.contracts.invocation import AttemptStatus, InvocationResult, InvocationStatus, Lane
 from customhouse.contracts.money import Usd
 from customhouse.storage.engine import in_transaction, reader
+from customhouse.storage.filters import CallerFilter
 from customhouse.storage.models import Attempt, Invocation
-from customhouse.storage.pages import Moment, Page, PageRequest, Term
+from customhouse.storage.pages import Page, PageRequest
 
 
-class InvocationFilter(BaseModel):
+class InvocationFilter(CallerFilter):
     """What a list is narrowed to. Every field that is set must match."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    agent_id: Term | None = None
-    user_id: Term | None = None
-    workflow_execution_id: Term | None = None
-    node_id: Term | None = None
-    model: Term | None = None
     status: InvocationStatus | None = None
     verdict: Verdict | None = None
-    created_from: Moment | None = None
-    """Inclusive."""
-    created_to: Moment | None = None
-    """Exclusive."""
 
 
 class InvocationSummary(BaseModel):
@@ -185,7 +175,9 @@ class Invocations:
     ) -> Page[InvocationSummary]:
         """One page, newest first."""
         statement = request.select(
-            select(*_SUMMARY_COLUMNS).where(Invocation.organization_id == organization_id, *_conditions(narrowed)),
+            select(*_SUMMARY_COLUMNS).where(
+                Invocation.organization_id == organization_id, *narrowed.conditions(Invocation)
+            ),
             Invocation.created_at,
             Invocation.id,
         )
@@ -194,16 +186,6 @@ class Invocations:
             return request.page((await connection.execute(statement)).all(), _summary)
 
         return await in_transaction(self._engine, read)
-
-
-def _conditions(narrowed: InvocationFilter) -> list[ColumnElement[bool]]:
-    asked = narrowed.model_dump(exclude_none=True, exclude={"created_from", "created_to"})
-    conditions: list[ColumnElement[bool]] = [getattr(Invocation, name) == value for name, value in asked.items()]
-    if narrowed.created_from is not None:
-        conditions.append(Invocation.created_at >= narrowed.created_from)
-    if narrowed.created_to is not None:
-        conditions.append(Invocation.created_at < narrowed.created_to)
-    return conditions
 
 
 def _summary(row: Row[*tuple[Any, ...]]) -> InvocationSummary:
