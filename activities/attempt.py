@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -9,6 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from activities.chunk_sink import ChunkSink, Publish
+from activities.gate import Gate, TurnedBack
+from activities.inspection import MAX_INLINE_CHARS, STOPPING, Inspector
 from activities.outcomes import DEADLINE_PASSED, Costing, Seen
 from customhouse.contracts.catalog import Catalog, Deployment
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json, Message
@@ -17,7 +20,7 @@ from customhouse.contracts.governance import Direction, Finding, StepTiming, Ver
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_answer, complaint_of, wants_json
-from customhouse.governance.checks.suite import CheckSuite
+from customhouse.governance.passages import answer_passages
 from customhouse.governance.policy import Policy
 from customhouse.governance.redaction import redact_request
 from customhouse.governance.streaming import Finished, StreamGovernor
@@ -31,21 +34,21 @@ log = logging.getLogger(__name__)
 _LONGEST_SHOWN_AGAIN = 32 * 1024
 """Characters of an answer that missed its schema: enough to mend it by, little enough for Temporal's history."""
 
-_WITHHELD = frozenset({Verdict.REVIEW, Verdict.BLOCK})
-"""An answer with such a verdict is neither shown nor kept."""
-
 
 @dataclass(frozen=True, slots=True)
 class AttemptFactory:
     """What every attempt needs, made once a process."""
 
-    suite: CheckSuite
-    policy: Policy
+    inspector: Inspector
     catalog: Catalog
     providers: Providers
     costing: Costing
     sink: ChunkSink
     telemetry: Telemetry
+
+    @property
+    def policy(self) -> Policy:
+        return self.inspector.policy
 
     def make(self, call: CallInput, deployment: Deployment, request: ChatRequest, number: int) -> Attempt:
         return Attempt(self, call, deployment, request, number)
@@ -66,11 +69,14 @@ class Attempt:
         self._clock = time.perf_counter()
         self._seen = Seen()
         self._governed_ms = 0.0
+        self._provider_ms: float | None = None
+        self._answer: ChatCompletion | None = None
         self._opening: list[Json] = []
         """Chunks that say nothing yet (the role). They wait for the first text: until it leaves, a blocked answer can
         still get its own status, and another attempt can still begin."""
         # A schema only counts for the whole answer, so nothing of one that must match is let out before its end.
-        self._governor = StreamGovernor(parts.suite, parts.policy, hold_all=wants_json(request))
+        self._governor = StreamGovernor(parts.inspector.suite, parts.policy, hold_all=wants_json(request))
+        self._gate = Gate(parts.inspector, call.decision, request)
 
     async def run(self) -> AttemptOutcome:
         """Never raises what a provider does wrong: that is an outcome too."""
@@ -88,7 +94,9 @@ class Attempt:
         with parts.telemetry.provider_call(info) as span:
             try:
                 async with parts.sink.open(self.call, self.number) as publish:
-                    return await self._converse(publish, span)
+                    return await self._gate.around(lambda: self._converse(publish, span))
+            except TurnedBack:
+                return self._turned_back()
             except ProviderError as error:
                 span.failed(error)
                 return self._failed(error)
@@ -113,18 +121,17 @@ class Attempt:
                 await self._pass_on(event, publish)
                 if self._governor.is_stopped:
                     break
-        provider_ms = self._elapsed_ms()
+        provider_ms = self._provider_ms = self._elapsed_ms()
         if answer is None:
-            outcome = self._stopped(provider_ms)
-        else:
-            outcome = await self._answered(answer, provider_ms, publish)
-            span.answered(
-                answer,
-                usage=answer.usage,
-                usd_cost=outcome.usd_cost,
-                verdict=outcome.verdict,
-                time_to_first_chunk_s=None if self._seen.first_ms is None else self._seen.first_ms / 1000,
-            )
+            return await self._stopped(provider_ms)
+        outcome = await self._answered(answer, provider_ms, publish)
+        span.answered(
+            answer,
+            usage=answer.usage,
+            usd_cost=outcome.usd_cost,
+            verdict=outcome.verdict,
+            time_to_first_chunk_s=None if self._seen.first_ms is None else self._seen.first_ms / 1000,
+        )
         return outcome
 
     async def _events(self) -> AsyncGenerator[ProviderEvent]:
@@ -150,6 +157,7 @@ class Attempt:
 
     async def _let_out(self, chunks: list[Json], publish: Publish) -> None:
         if chunks:
+            await self._gate.passed()
             self._seen.released = True
             await publish([*self._opening, *chunks], self._seen.first_ms or 0.0)
             self._opening = []
@@ -157,9 +165,16 @@ class Attempt:
     async def _answered(self, answer: ChatCompletion, provider_ms: float, publish: Publish) -> AttemptOutcome:
         began_at, began = time.time(), time.perf_counter()
         schema = check_answer(self._request, answer)
-        finished = self._governor.finish(answer, schema)
+        passages = answer_passages(answer)
+        heavy = await self._parts.inspector.answer(passages)
+        if sum(len(passage.text) for passage in passages) <= MAX_INLINE_CHARS:
+            finished = self._governor.finish(answer, [*schema, *heavy.findings])
+        else:
+            finished = await asyncio.to_thread(self._governor.finish, answer, [*schema, *heavy.findings])
         self._governed_ms += (time.perf_counter() - began) * 1000
         repair = _repair(finished, answer, schema)
+        self._answer = answer
+        await self._gate.passed()
         if self.call.invocation.stream:
             await self._let_out(finished.chunks, publish)
         return self._outcome(
@@ -167,13 +182,24 @@ class Attempt:
             provider_ms,
             answer=answer,
             governed=finished,
-            error=self._refusal(finished.findings) if finished.verdict in _WITHHELD else None,
+            error=self._refusal(finished.findings) if finished.verdict in STOPPING else None,
             repair=repair,
             inspected_at=began_at,
+            heavy=heavy.steps,
         )
 
-    def _stopped(self, provider_ms: float) -> AttemptOutcome:
+    def _turned_back(self) -> AttemptOutcome:
+        """The request is blocked after all. Whatever the provider wrote until then is paid for, and seen by nobody."""
+        return self._outcome(
+            AttemptStatus.SUCCEEDED,
+            self._provider_ms or self._elapsed_ms(),
+            answer=self._answer,
+            error=self._gate.refusal(),
+        )
+
+    async def _stopped(self, provider_ms: float) -> AttemptOutcome:
         """The stream was cut at a finding: the provider is told to stop, and is paid for what it wrote until then."""
+        await self._gate.passed()
         findings = self._governor.offence
         return self._outcome(
             AttemptStatus.SUCCEEDED,
@@ -218,7 +244,9 @@ class Attempt:
         error: ErrorRecord | None = None,
         repair: Repair | None = None,
         inspected_at: float | None = None,
+        heavy: Sequence[StepTiming] = (),
     ) -> AttemptOutcome:
+        gate = self._gate.seen
         charge = self._parts.costing.charge(
             self._deployment, status, error, answer, self._seen, self.call.decision.prompt_tokens, self._started_at
         )
@@ -237,14 +265,17 @@ class Attempt:
         ]
         if inspected_at is not None:
             steps.append(StepTiming(name="inspect", started_at=inspected_at, duration_ms=self._governed_ms))
+        steps += [*heavy, *gate.steps]
+        if governed is not None:
+            findings, verdict = governed.findings, governed.verdict
         return AttemptOutcome(
             number=self.number,
             step=self.call.step,
             status=status,
             # What is blocked is not kept either.
-            answer=None if governed is None or governed.verdict in _WITHHELD else governed.answer,
-            findings=list(findings) if governed is None else governed.findings,
-            verdict=verdict if governed is None else governed.verdict,
+            answer=None if governed is None or governed.verdict in STOPPING else governed.answer,
+            findings=[*gate.findings, *findings],
+            verdict=max(verdict, self._gate.verdict, key=lambda each: each.severity),
             usage=charge.usage,
             usage_estimated=charge.estimated,
             usd_cost=charge.usd_cost,

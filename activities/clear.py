@@ -11,6 +11,7 @@ from psycopg.errors import ForeignKeyViolation
 
 from activities.content import ContentAccess
 from activities.failures import database_step
+from activities.inspection import MAX_INLINE_CHARS, STOPPING, Inspector
 from activities.latency import LatencyBook
 from customhouse.contracts.catalog import Catalog
 from customhouse.contracts.chat import ChatRequest, Json
@@ -21,7 +22,6 @@ from customhouse.contracts.invocation import Decision, InvocationInput, Lane, Ro
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_response_format
 from customhouse.governance.checks.base import Passage
-from customhouse.governance.checks.suite import CheckSuite, run
 from customhouse.governance.passages import request_passages, request_texts
 from customhouse.governance.policy import Policy
 from customhouse.governance.redaction import redact_request
@@ -31,18 +31,11 @@ from customhouse.storage.invocations import Invocations
 from customhouse.storage.ledger import Ledger
 from customhouse.storage.ledger_rows import Opening
 
-MAX_INLINE_CHARS = 8_192
-"""Characters that are inspected right where the event loop runs. The way to a thread and back takes 0.1 ms, as long as
-16,000 characters of prose; but where each of them is made to cost, as near-numbers of telephones, these take 75 ms."""
-
 _CHARS_PER_TEXT = 20
 """What a text costs besides its characters, in characters of prose."""
 
 OpenFirst = Callable[[RouteStep, int], Opening]
 """Makes what the first attempt's row says, of its deployment and the prompt's estimated tokens."""
-
-_STOPPING = frozenset({Verdict.REVIEW, Verdict.BLOCK})
-"""No call is made on these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +52,16 @@ class Clearance:
 class Clear:
     """Checks, limits and routes a request, and records what was decided."""
 
-    suite: CheckSuite
-    policy: Policy
+    inspector: Inspector
     catalog: Catalog
     latencies: LatencyBook
     ledger: Ledger
     invocations: Invocations
     content: ContentAccess
+
+    @property
+    def policy(self) -> Policy:
+        return self.inspector.policy
 
     async def clear(self, invocation: InvocationInput, open_first: OpenFirst) -> Clearance:
         """Idempotent: after a crash the decision that stands in Postgres is returned, not a new one.
@@ -77,10 +73,7 @@ class Clear:
             request = await self.content.request_of(invocation)
             # What came by reference is long in any case.
             passages = _short(request) if invocation.request_ref is None else None
-            if passages is None:
-                decision, seen = await asyncio.to_thread(self._decide, invocation, request)
-            else:
-                decision, seen = self._decide(invocation, request, passages)
+            decision, seen = await self._decide(invocation, request, passages)
             decision.steps.append(_step("clear", started_at, clock, verdict=decision.verdict.value))
             first = None
             if decision.error is None and decision.route[0].lane is Lane.LOCAL:
@@ -88,12 +81,12 @@ class Clear:
             standing, is_open = await self._record(invocation, decision, seen, first)
             return Clearance(standing, request, is_open)
 
-    def _decide(
-        self, invocation: InvocationInput, request: ChatRequest, passages: Sequence[Passage] | None = None
+    async def _decide(
+        self, invocation: InvocationInput, request: ChatRequest, passages: Sequence[Passage] | None
     ) -> tuple[Decision, Json | None]:
         """The decision, and the request as it may be stored and sent: with redactions applied.
 
-        `passages` are the request's, where they are known already. May run in a thread: it changes nothing that lasts.
+        `passages` are the request's where they are few and short; None where to read them takes a thread.
         """
         decision = Decision(
             invocation_id=invocation.invocation_id,
@@ -101,16 +94,25 @@ class Clear:
             policy_version=self.policy.version,
             max_repairs=self.policy.max_repairs,
         )
+        is_short = passages is not None
         try:
-            passages = request_passages(request) if passages is None else passages
+            passages = await asyncio.to_thread(request_passages, request) if passages is None else passages
         except PayloadTooLarge as error:
             decision.error = error.to_record()
             return decision, None
-        findings, decision.steps = self._inspect(passages)
-        decision.findings = findings
+        inspected = await self.inspector.request(passages, decision.context, is_short=is_short)
+        decision.findings, decision.steps = inspected.findings, inspected.steps
+        decision.alongside = inspected.alongside
+        if is_short:
+            return decision, self._judge(decision, invocation, request)
+        return decision, await asyncio.to_thread(self._judge, decision, invocation, request)
+
+    def _judge(self, decision: Decision, invocation: InvocationInput, request: ChatRequest) -> Json | None:
+        """Fills in what the findings mean, and the route. Returns the request as it may be stored."""
+        findings = decision.findings
         decision.prompt_tokens = prompt_tokens = estimate_prompt_tokens(request)
         verdict = verdicts.decide(findings, self.policy, Direction.INPUT)
-        decision.verdict = Verdict.BLOCK if verdict in _STOPPING else verdict
+        decision.verdict = Verdict.BLOCK if verdict in STOPPING else verdict
         try:
             if verdict is Verdict.BLOCK:
                 raise verdicts.blocked(findings, self.policy, Direction.INPUT)
@@ -128,23 +130,10 @@ class Clear:
         except CustomhouseError as error:
             decision.error = error.to_record()
         # What is not let through is not kept either: the original stands, if at all, in the encrypted history only.
-        hidden = [f for f in findings if verdicts.action_for(f, self.policy) is not Verdict.ALLOW]
+        hidden = [f for f in findings if not f.may_be_kept and verdicts.action_for(f, self.policy) is not Verdict.ALLOW]
         if any(f.span is None for f in hidden):
-            return decision, None  # too much to look at it all or to list it all, so it cannot all be taken out
-        return decision, redact_request(request, hidden).wire()
-
-    def _inspect(self, passages: Sequence[Passage]) -> tuple[list[Finding], list[StepTiming]]:
-        """Stops at a check of the whole (the length) that forbids the call: the others would read for nothing."""
-        findings: list[Finding] = []
-        steps: list[StepTiming] = []
-        for check in self.suite.checks(Direction.INPUT):
-            started_at, clock = time.time(), time.perf_counter()
-            found = run(check, passages, Direction.INPUT)
-            findings += found
-            steps.append(_step(f"check.{check.name}", started_at, clock, direction="input", findings=len(found)))
-            if hasattr(check, "inspect_all") and verdicts.decide(found, self.policy, Direction.INPUT) in _STOPPING:
-                break
-        return findings, steps
+            return None  # too much to look at it all or to list it all, so it cannot all be taken out
+        return redact_request(request, hidden).wire()
 
     async def _record(
         self, invocation: InvocationInput, decision: Decision, request: Json | None, first: Opening | None

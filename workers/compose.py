@@ -15,10 +15,12 @@ from temporalio.client import Client
 from activities.attempt import AttemptFactory
 from activities.begin import BeginActivity
 from activities.call import CallActivity
+from activities.check_threads import CheckThreads
 from activities.chunk_sink import ChunkSink
 from activities.clear import Clear
 from activities.content import ContentAccess
 from activities.housekeeping import HousekeepingActivity
+from activities.inspection import Inspector
 from activities.latency import LatencyBook
 from activities.live import Live
 from activities.outcomes import Costing
@@ -122,16 +124,16 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         suite, pricer = builtin_checks(policy), Pricer(catalog)
         latencies = await _latencies(engine, catalog)
         organization_id = await _own_organization(engine, settings)
+        inspector = Inspector(suite, policy, CheckThreads())
         attempts = AttemptFactory(
-            suite=suite,
-            policy=policy,
+            inspector=inspector,
             catalog=catalog,
             providers=Providers(catalog, environ, http),
             costing=Costing(pricer),
             sink=ChunkSink(live, policy),
             telemetry=telemetry,
         )
-        clear = Clear(suite, policy, catalog, latencies, ledger, invocations, content)
+        clear = Clear(inspector, catalog, latencies, ledger, invocations, content)
         recorder = Recorder(ledger, invocations, live, policy, telemetry, process_id)
         call = CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder)
         yield Parts(

@@ -30,8 +30,19 @@ class Severity(StrEnum):
 
 
 class Direction(StrEnum):
+    """Where a text comes from."""
+
     INPUT = "input"
+    """From the caller, in the request."""
+    TOOL_RESULT = "tool_result"
+    """In the request too, but from elsewhere: what a tool returned, or a document. Nobody vouches for it."""
     OUTPUT = "output"
+    """From the model, in the answer."""
+
+    @property
+    def side(self) -> Direction:
+        """INPUT for whatever is in the request, OUTPUT for whatever is in the answer: verdicts are made by side."""
+        return Direction.INPUT if self is Direction.TOOL_RESULT else self
 
 
 class Span(BaseModel):
@@ -43,6 +54,13 @@ class Span(BaseModel):
     """Of the text within the request or answer, such as `messages.0.content` or `choices.0.message.content`."""
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(ge=0)]
+
+
+class CheckFailure(StrEnum):
+    """Kinds of finding that say that a check could not look. What they mean is the policy's `on_failure`."""
+
+    FAILED = "check_failed"
+    TIMED_OUT = "check_timed_out"
 
 
 class Finding(BaseModel):
@@ -61,6 +79,24 @@ class Finding(BaseModel):
     span: Span | None = None
     explanation: str
     """One sentence."""
+    may_be_kept: bool = False
+    """What is wrong is what the text asks for, not what it holds: it may be stored, and its finding read beside it."""
+
+    @property
+    def is_failure(self) -> bool:
+        """True where the check did not look, for it failed or was late."""
+        return self.kind in tuple(CheckFailure)
+
+
+class InspectionContext(BaseModel):
+    """What is known of a prompt and its caller besides the text, for the checks that weigh it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    known_abuse: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """Cosine of the prompt and the nearest known abuse; None where nothing was compared."""
+    behaviour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How suspicious the caller's last calls were, 0 to 1."""
 
 
 class StepTiming(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Labels, Usage
 from customhouse.contracts.errors import ErrorRecord
-from customhouse.contracts.governance import Finding, StepTiming, Verdict
+from customhouse.contracts.governance import Finding, InspectionContext, StepTiming, Verdict
 
 Label = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -32,6 +32,8 @@ class Caller(BaseModel):
     region: Label | None = None
     """Only deployments in this region may answer."""
     plan: Label | None = None
+    ip: Label | None = None
+    """Address that the request came from, as the API saw it; None for calls through Temporal."""
 
 
 class ContentRef(BaseModel):
@@ -122,6 +124,10 @@ class Decision(BaseModel):
     """Estimated: what an attempt is charged with, should nobody ever learn what it used."""
     max_repairs: int = 0
     """How often the model may be asked again when its answer misses the schema."""
+    alongside: list[str] = []
+    """Checks whose thorough look is taken while the provider is called; nothing is let out before their verdict."""
+    context: InspectionContext = InspectionContext()
+    """What those checks weigh besides the text."""
     error: ErrorRecord | None = None
     """Why the invocation ends here: blocked, no lawful route, unknown model, invalid request."""
     steps: list[StepTiming] = []

@@ -31,7 +31,9 @@ def _findings(record: RecordInput, policy: Policy) -> Iterator[Event]:
     outcome = record.outcome
     for finding in [*record.decision.findings, *(outcome.findings if outcome is not None else ())]:
         action = action_for(finding, policy)
-        if action is not Verdict.ALLOW:
+        if finding.is_failure:
+            yield Event(finding.kind, action.value, record.decision.policy_version, _without_text(finding))
+        elif action is not Verdict.ALLOW:
             yield Event("finding", action.value, record.decision.policy_version, _without_text(finding))
 
 

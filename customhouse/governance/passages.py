@@ -33,6 +33,11 @@ _NONE: frozenset[str] = frozenset()
 _JSON_TYPES = frozenset({"array", "boolean", "function", "integer", "null", "number", "object", "string", "text"})
 """Every other string of a tool's schema is one of these."""
 
+_TOOL_ROLES = frozenset({"tool", "function"})
+
+_DOCUMENTS = frozenset({"document", "file", "search_result", "tool_result", "web_search_tool_result"})
+"""Types of content parts that bring in what somebody else wrote."""
+
 _READ_APART = frozenset({"model", "messages"})
 """The model is what the route is chosen by, and messages are read by themselves."""
 
@@ -75,10 +80,13 @@ def request_texts(request: ChatRequest) -> Iterator[Passage]:
 def message_texts(request: ChatRequest) -> Iterator[Passage]:
     """The texts of the messages, whatever their role, tool call arguments included."""
     for index, message in enumerate(request.messages):
+        is_untrusted = message.role in _TOOL_ROLES
         if isinstance(message.content, str):
-            yield Passage(f"messages.{index}.content", message.content, message.role)
+            yield Passage(f"messages.{index}.content", message.content, message.role, is_untrusted=is_untrusted)
         if not isinstance(message.content, str) or message.tool_calls or message.name or message.model_extra:
-            yield from _texts(f"messages.{index}", _beside_text(message), message.role, _MESSAGE_STRUCTURE)
+            yield from _texts(
+                f"messages.{index}", _beside_text(message), message.role, _MESSAGE_STRUCTURE, is_untrusted=is_untrusted
+            )
 
 
 def answer_passages(answer: ChatCompletion) -> list[Passage]:
@@ -113,45 +121,54 @@ def _plain(value: Any) -> Any:
     return {**value.__dict__, **(value.model_extra or {})} if isinstance(value, Sparse) else value
 
 
-def _texts(path: str, value: Any, role: str, structure: frozenset[str] = _NONE) -> Iterator[Passage]:
+def _texts(
+    path: str, value: Any, role: str, structure: frozenset[str] = _NONE, *, is_untrusted: bool = False
+) -> Iterator[Passage]:
     """The strings in plain JSON, in order. A stack instead of recursion: callers choose how deep they nest."""
     if isinstance(value, str):
-        yield Passage(path, value, role)
+        yield Passage(path, value, role, is_untrusted=is_untrusted)
         return
-    stack = [_children(path, value, role, structure)]
+    stack = [_children(path, value, role, structure, is_untrusted)]
     while stack:
         for each in stack[-1]:
             if isinstance(each, Passage):
                 yield each
             else:
-                stack.append(_children(*each, role, structure))
+                below, child, is_foreign = each
+                stack.append(_children(below, child, role, structure, is_foreign))
                 break
         else:
             stack.pop()
 
 
 def _children(
-    path: str, value: Mapping[str, Any] | list[Any], role: str, structure: frozenset[str]
-) -> Iterator[Passage | tuple[str, Any]]:
-    """The texts right within a value, and its objects and lists, each with its path."""
+    path: str, value: Mapping[str, Any] | list[Any], role: str, structure: frozenset[str], is_untrusted: bool
+) -> Iterator[Passage | tuple[str, Any, bool]]:
+    """The texts right within a value, and its objects and lists, each with its path and whether it is untrusted."""
     prefix = f"{path}." if path else ""
     if isinstance(value, list):
         for index, item in enumerate(value):
             if isinstance(item, str):
-                yield Passage(f"{prefix}{index}", item, role)
+                yield Passage(f"{prefix}{index}", item, role, is_untrusted=is_untrusted)
             elif isinstance(item, (dict, list)):
-                yield f"{prefix}{index}", item
+                yield f"{prefix}{index}", item, is_untrusted
         return
+    is_untrusted = is_untrusted or _is_document(value)
     for name, item in value.items():
         step = name
         if not _is_plain(name):
-            yield Passage(path, name, role, is_name=True)
+            yield Passage(path, name, role, is_untrusted=is_untrusted, is_name=True)
             step = _hashed(name)
         if isinstance(item, str):
             if not (name in structure or (name == "type" and item in _JSON_TYPES) or _is_media(name, item)):
-                yield Passage(f"{prefix}{step}", item, role)
+                yield Passage(f"{prefix}{step}", item, role, is_untrusted=is_untrusted)
         elif isinstance(item, (dict, list)):
-            yield f"{prefix}{step}", item
+            yield f"{prefix}{step}", item, is_untrusted
+
+
+def _is_document(value: Mapping[str, Any]) -> bool:
+    kind = value.get("type")
+    return isinstance(kind, str) and kind in _DOCUMENTS
 
 
 def _is_plain(name: str) -> bool:

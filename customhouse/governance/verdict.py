@@ -18,7 +18,7 @@ def action_for(finding: Finding, policy: Policy) -> Verdict:
 def decide(findings: Iterable[Finding], policy: Policy, direction: Direction) -> Verdict:
     """The verdict on a request (`input`) or an answer (`output`)."""
     return max(
-        (action_for(finding, policy) for finding in findings if finding.direction is direction),
+        (action_for(finding, policy) for finding in findings if finding.direction.side is direction),
         key=lambda verdict: verdict.severity,
         default=Verdict.ALLOW,
     )
@@ -29,7 +29,7 @@ def to_redact(findings: Iterable[Finding], policy: Policy, direction: Direction)
     return [
         finding
         for finding in findings
-        if finding.direction is direction and action_for(finding, policy) is Verdict.REDACT
+        if finding.direction.side is direction and action_for(finding, policy) is Verdict.REDACT
     ]
 
 
@@ -39,7 +39,7 @@ def blocked(findings: Iterable[Finding], policy: Policy, direction: Direction) -
         f"{finding.explanation.rstrip('.')} ({finding.check}.{finding.kind}"
         + (f" at {finding.span.path})" if finding.span else ")")
         for finding in findings
-        if finding.direction is direction and action_for(finding, policy) is Verdict.BLOCK
+        if finding.direction.side is direction and action_for(finding, policy) is Verdict.BLOCK
     ]
     subject = "request" if direction is Direction.INPUT else "answer"
     shown = "; ".join(dict.fromkeys(reasons[:5])) or "no reason recorded"

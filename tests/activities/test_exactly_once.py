@@ -12,6 +12,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.check_threads import CheckThreads
+from activities.inspection import Inspector
 from customhouse.client import invocation_input
 from customhouse.contracts.chat import ChatRequest
 from customhouse.contracts.governance import Verdict
@@ -99,7 +101,7 @@ async def attempts(tenant: Tenant) -> list[tuple[int, str]]:
 async def test_the_decision_stands_under_a_new_policy(tenant: Tenant, steps: Steps) -> None:
     decision = await steps.clear()
     harsher = builtin_policy(pii=Verdict.BLOCK)
-    changed = replace(steps.parts.begin.clear, policy=harsher, suite=builtin_checks(harsher))
+    changed = replace(steps.parts.begin.clear, inspector=Inspector(builtin_checks(harsher), harsher, CheckThreads()))
     begin = replace(steps.parts.begin, clear=changed)
     again = (await ActivityEnvironment().run(begin.begin, steps.invocation)).decision
     assert again is not None

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from activities.clear import MAX_INLINE_CHARS, Clear
+from activities.check_threads import CheckThreads
+from activities.clear import Clear
+from activities.inspection import MAX_INLINE_CHARS, Inspector
 from customhouse.client import invocation_input
 from customhouse.contracts.chat import ChatRequest
 from customhouse.contracts.governance import Direction, Finding, Verdict
@@ -38,7 +40,7 @@ class Noticing(SecretsCheck):
 
 def clear_of(tenant: Tenant, policy: Policy, check: SecretsCheck | None = None) -> Clear:
     suite = CheckSuite([PromptLengthCheck(policy.limits), check or SecretsCheck()])
-    return replace(tenant.house.parts.begin.clear, policy=policy, suite=suite)
+    return replace(tenant.house.parts.begin.clear, inspector=Inspector(suite, policy, CheckThreads()))
 
 
 async def decision_of(tenant: Tenant, clear: Clear, content: str, **fields: Any) -> Decision:

@@ -12,7 +12,7 @@ from stdnum import iban, luhn, numdb
 from stdnum.us import ssn
 
 from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Cost, Need, Passage
 from customhouse.governance.checks.patterns import Match, PatternSet, encodable
 
 EMAIL = r"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
@@ -66,6 +66,8 @@ class PiiCheck:
     name = "pii"
     version = "1"
     directions = frozenset(Direction)
+    cost = Cost.LIGHT
+    needs = frozenset({Need.FORMS})
     window = 66
     """The longest forms with spaces are IBANs: 34 characters, 30 spaces, and a look beyond."""
 

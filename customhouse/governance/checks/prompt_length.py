@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from customhouse.contracts.governance import Direction, Finding, Severity
-from customhouse.governance.checks.base import Passage
+from customhouse.governance.checks.base import Cost, Need, Passage
 from customhouse.governance.policy import Limits
 from customhouse.governance.tokens import estimate_tokens
 
@@ -16,6 +16,8 @@ class PromptLengthCheck:
     name = "prompt_length"
     version = "1"
     directions = frozenset({Direction.INPUT})
+    cost = Cost.LIGHT
+    needs: frozenset[Need] = frozenset()
 
     def __init__(self, limits: Limits) -> None:
         self._max_chars = limits.max_prompt_chars

@@ -28,7 +28,7 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Passage
+from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Cost, Need, Passage
 from customhouse.governance.checks.patterns import Match, PatternSet, encodable
 
 DETECTORS: tuple[tuple[str, type[RegexBasedDetector]], ...] = (
@@ -82,6 +82,8 @@ class SecretsCheck:
     name = "secrets"
     version = "1"
     directions = frozenset(Direction)
+    cost = Cost.LIGHT
+    needs = frozenset({Need.FORMS})
     window = 96
     """The longest pattern that spans white space is AWS's: `aws`, 20 characters, `password`, 20 more, 40 in quotes."""
 

@@ -35,7 +35,7 @@ def test_the_window_is_the_largest_of_the_checks_of_that_direction() -> None:
 
 def test_more_findings_than_can_be_listed_block_where_they_would_be_redacted() -> None:
     passages = [Passage("p", "a@b.co " * (MAX_FINDINGS + 1), "user")]
-    found = run(PiiCheck(), passages, Direction.INPUT)
+    found = run(PiiCheck(), passages, Direction.INPUT).findings
     assert len(found) == MAX_FINDINGS + 1
     assert found[-1].kind == "too_many"
     assert decide(found, DEFAULT_POLICY, Direction.INPUT) is Verdict.BLOCK
@@ -76,5 +76,5 @@ def test_among_many_clean_texts_none_is_looked_at_by_itself() -> None:
             return super().inspect(passage, direction)
 
     check = Counting()
-    assert run(check, [Passage("p", "word", "user")] * MANY, Direction.INPUT) == []
+    assert run(check, [Passage("p", "word", "user")] * MANY, Direction.INPUT).findings == []
     assert check.seen == 0
