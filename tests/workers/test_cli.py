@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,18 +10,23 @@ from pathlib import Path
 import pytest
 
 from customhouse import __version__
+from customhouse.contracts.governance import Direction
 from customhouse.storage.keys import Role
-from workers.cli import KeyRole, main
+from tests.governance.samples import SECRETS
+from workers.cli import KeyRole, TextDirection, main
 from workers.settings import PREFIX, Settings, variable
 
 
-def customhouse(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def customhouse(
+    *arguments: str, cwd: Path, stdin: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command with no settings but those given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return subprocess.run(
         [sys.executable, "-m", "workers.cli", *arguments],
         cwd=cwd,
         env={**clean, "PYTHONPATH": str(Path.cwd()), "COLUMNS": "200", **environ},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -31,7 +37,7 @@ def customhouse(*arguments: str, cwd: Path, **environ: str) -> subprocess.Comple
 def test_help_lists_every_command(tmp_path: Path) -> None:
     done = customhouse("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("up", "api", "worker", "migrate", "doctor", "keys", "catalog", "version"):
+    for command in ("up", "api", "worker", "migrate", "doctor", "check", "keys", "catalog", "version"):
         assert f"│ {command} " in done.stdout
 
 
@@ -117,6 +123,24 @@ def test_catalog_check_names_line_and_field(tmp_path: Path) -> None:
     done = customhouse("catalog", "check", str(catalog), cwd=tmp_path)
     assert done.returncode == 2
     assert f"{catalog}:3: deployments[0].provider" in done.stderr
+
+
+def test_check_shows_findings_and_ends_with_json(tmp_path: Path) -> None:
+    run = customhouse("check", "Mail bob@acme.io", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    document = json.loads(run.stdout.splitlines()[-1])
+    assert document["verdict"] == "redact"
+    assert [(each["kind"], each["action"]) for each in document["findings"]] == [("email", "redact")]
+
+
+def test_check_reads_standard_input_and_fails_where_the_text_is_blocked(tmp_path: Path) -> None:
+    run = customhouse("check", "--direction", "tool_result", cwd=tmp_path, stdin=f"key {SECRETS['github_token']}")
+    assert run.returncode == 1, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["verdict"] == "block"
+
+
+def test_directions_of_the_command_are_those_of_the_contract() -> None:
+    assert [each.value for each in TextDirection] == [each.value for each in Direction]
 
 
 def test_roles_of_the_command_are_those_of_the_storage() -> None:
