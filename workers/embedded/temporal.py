@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -11,10 +12,11 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from customhouse.contracts.errors import ConfigurationError
+from customhouse.contracts.errors import ConfigurationError, NotReady
 from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
 from workers.embedded.ports import LOOPBACK
 from workers.embedded.process import ChildProcess, ProcessSpec
+from workers.embedded.temporal_indexes import drop_unused_indexes
 
 START_TIMEOUT_S = 60.0
 
@@ -33,6 +35,14 @@ PRAGMAS = (
     "wal_autocheckpoint=10000",
     "cache_size=-65536",
     "temp_store=memory",
+    # Its one connection is the only writer but for `temporal_indexes.py`, once a start.
+    "busy_timeout=5000",
+)
+
+DYNAMIC_CONFIG = (
+    # How often a second the list of workflows is brought up to date under load: twice, instead of twenty times. A call
+    # that has ended by then is written into it once, with its end, instead of twice; the list lags by half a second.
+    "history.visibilityProcessorMaxPollRPS=2",
 )
 
 
@@ -66,6 +76,8 @@ class TemporalServer:
             command += ["--db-filename", str(database)]
             for pragma in PRAGMAS:
                 command += ["--sqlite-pragma", pragma]
+        for value in DYNAMIC_CONFIG:
+            command += ["--dynamic-config-value", value]
         for key in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{key.name}={key.indexed_value_type.name.title()}"]
         self.process = ChildProcess(
@@ -90,6 +102,11 @@ class TemporalServer:
         self.check_database()
         await self.process.start()
         await self.process.wait_ready(self.answers, START_TIMEOUT_S)
+        if self._database is not None:
+            try:
+                await asyncio.to_thread(drop_unused_indexes, self._database)
+            except sqlite3.Error as error:
+                raise NotReady(f"Temporal serves, but its database cannot be prepared: {error}") from error
 
     async def answers(self) -> bool:
         """True once the namespace serves, not just the port."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import getproxies
 
 import httpx
 
 from customhouse.contracts import timing
+from customhouse.integrations.providers.aiohttp_transport import AiohttpTransport
 
 MAX_CONNECTIONS = 1000
 """Over all providers. A stream holds its connection for as long as the model talks."""
@@ -31,7 +33,17 @@ def provider_http_client() -> httpx.AsyncClient:
     reached in no other way; they are read here, once. A model on this machine is always called directly. Redirects are
     not followed, as they would carry the key to wherever they point; cookies are refused, as they would tie one
     organization's call to another's.
+
+    Where no proxy stands between, connections are aiohttp's (`aiohttp_transport.py` says why).
     """
+    direct = AiohttpTransport(
+        ssl_context=httpx.create_ssl_context(),
+        connect_timeout_s=timing.CONNECT_TIMEOUT_S,
+        max_connections=MAX_CONNECTIONS,
+        idle_expiry_s=IDLE_EXPIRY_S,
+    )
+    # Patterns that the environment adds for its proxies are narrower than "all://", but for ALL_PROXY's own.
+    patterns = _LOOPBACK if "all" in getproxies() else (*_LOOPBACK, "all://")
     return httpx.AsyncClient(
         timeout=TIMEOUT,
         limits=httpx.Limits(
@@ -42,5 +54,5 @@ def provider_http_client() -> httpx.AsyncClient:
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=True,
-        mounts=dict.fromkeys(_LOOPBACK),
+        mounts=dict.fromkeys(patterns, direct),
     )

@@ -176,7 +176,7 @@ class TestConnections:
         assert len({seen.peer for seen in upstream.seen}) == 1
 
     async def test_small_packets_are_not_held_back(self, upstream: Upstream, http_client: httpx.AsyncClient) -> None:
-        upstream.answers(wire.whole())
+        upstream.streams(sse("{}"), then=hang)  # a connection whose answer has come whole is back in the pool
         async with http_client.stream("POST", upstream.url, json={}) as response:
             connected = response.extensions["network_stream"].get_extra_info("socket")
             assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
