@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from activities.budget_guard import BudgetGuard
 from activities.chunk_sink import ChunkSink, Publish
+from activities.examination import Examiner
 from activities.gate import Gate, TurnedBack
 from activities.inspection import MAX_INLINE_CHARS, STOPPING, Inspector
 from activities.outcomes import DEADLINE_PASSED, Costing, Seen
@@ -19,11 +21,14 @@ from customhouse.contracts.errors import STREAM_BROKEN, ErrorRecord, FailureKind
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.invocation import AttemptOutcome, AttemptStatus, CallInput, CancelRequest, Repair
 from customhouse.governance import verdict as verdicts
-from customhouse.governance.answer_schema import check_answer, complaint_of, wants_json
+from customhouse.governance.answer_schema import check_answer, wants_json
 from customhouse.governance.passages import answer_passages
 from customhouse.governance.policy import Policy
 from customhouse.governance.redaction import redact_request
+from customhouse.governance.repairs import complaint_about
+from customhouse.governance.restoring import originals_of, restore_chunk
 from customhouse.governance.streaming import Finished, StreamGovernor
+from customhouse.governance.validators import GuardrailsSettings
 from customhouse.integrations.providers.base import Completed, Delta, ProviderCall, ProviderEvent
 from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.telemetry import CallSpan, ProviderCallInfo, Telemetry
@@ -39,7 +44,7 @@ _LONGEST_SHOWN_AGAIN = 32 * 1024
 class AttemptFactory:
     """What every attempt needs, made once a process."""
 
-    inspector: Inspector
+    examiner: Examiner
     catalog: Catalog
     providers: Providers
     costing: Costing
@@ -47,23 +52,43 @@ class AttemptFactory:
     telemetry: Telemetry
 
     @property
+    def inspector(self) -> Inspector:
+        return self.examiner.inspector
+
+    @property
     def policy(self) -> Policy:
         return self.inspector.policy
 
-    def make(self, call: CallInput, deployment: Deployment, request: ChatRequest, number: int) -> Attempt:
-        return Attempt(self, call, deployment, request, number)
+    def make(
+        self,
+        call: CallInput,
+        deployment: Deployment,
+        request: ChatRequest,
+        number: int,
+        guard: BudgetGuard | None = None,
+    ) -> Attempt:
+        """`guard`: for a stream that must be ended where its budgets have no room for more."""
+        return Attempt(self, call, deployment, request, number, guard)
 
 
 class Attempt:
     """One attempt. `run` it once; if it is cancelled, `cancelled` tells what it came to until then."""
 
     def __init__(
-        self, parts: AttemptFactory, call: CallInput, deployment: Deployment, request: ChatRequest, number: int
+        self,
+        parts: AttemptFactory,
+        call: CallInput,
+        deployment: Deployment,
+        request: ChatRequest,
+        number: int,
+        guard: BudgetGuard | None = None,
     ) -> None:
         self.call = call
+        self._guard = guard
         self.number = number
         self._parts = parts
         self._deployment = deployment
+        self._original = request
         self._request = _as_sent(request, call, parts.policy)
         self._started_at = utc_now()
         self._clock = time.perf_counter()
@@ -76,6 +101,8 @@ class Attempt:
         still get its own status, and another attempt can still begin."""
         # A schema only counts for the whole answer, so nothing of one that must match is let out before its end.
         self._governor = StreamGovernor(parts.inspector.suite, parts.policy, hold_all=wants_json(request))
+        redacted = verdicts.to_redact(call.decision.findings, parts.policy, Direction.INPUT)
+        self._originals = originals_of(request, redacted) if parts.policy.restore else {}
         self._gate = Gate(parts.inspector, call.decision, request)
 
     async def run(self) -> AttemptOutcome:
@@ -96,6 +123,7 @@ class Attempt:
                 async with parts.sink.open(self.call, self.number) as publish:
                     return await self._gate.around(lambda: self._converse(publish, span))
             except TurnedBack:
+                await parts.examiner.condemn(invocation, self._original)
                 return self._turned_back()
             except ProviderError as error:
                 span.failed(error)
@@ -120,6 +148,10 @@ class Attempt:
                     break
                 await self._pass_on(event, publish)
                 if self._governor.is_stopped:
+                    break
+                if self._guard is not None and not await self._guard.allows(event.chunk):
+                    await self._pass_on(Delta(self._guard.ending()), publish)
+                    answer = self._guard.answer()
                     break
         provider_ms = self._provider_ms = self._elapsed_ms()
         if answer is None:
@@ -159,6 +191,7 @@ class Attempt:
         if chunks:
             await self._gate.passed()
             self._seen.released = True
+            chunks = [restore_chunk(chunk, self._originals) for chunk in chunks]
             await publish([*self._opening, *chunks], self._seen.first_ms or 0.0)
             self._opening = []
 
@@ -172,7 +205,7 @@ class Attempt:
         else:
             finished = await asyncio.to_thread(self._governor.finish, answer, [*schema, *heavy.findings])
         self._governed_ms += (time.perf_counter() - began) * 1000
-        repair = _repair(finished, answer, schema)
+        repair = _repair(finished, answer, self._parts.inspector.rules)
         self._answer = answer
         await self._gate.passed()
         if self.call.invocation.stream:
@@ -285,6 +318,7 @@ class Attempt:
             time_to_first_token_ms=self._seen.first_ms,
             error=error,
             repair=repair,
+            shortages=[] if self._guard is None else self._guard.shortages,
             steps=steps,
         )
 
@@ -313,9 +347,10 @@ def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatReque
     return sent.model_copy(update={"messages": again})
 
 
-def _repair(finished: Finished, answer: ChatCompletion, schema: Sequence[Finding]) -> Repair | None:
-    """Ask again only where the schema is all that is wrong."""
-    if not schema or len(schema) != len(finished.findings) or finished.verdict is not Verdict.BLOCK:
+def _repair(finished: Finished, answer: ChatCompletion, rules: GuardrailsSettings | None) -> Repair | None:
+    """Ask again only where that is all that is wrong."""
+    complaint = complaint_about(finished.findings, rules) if finished.verdict is Verdict.BLOCK else None
+    if complaint is None:
         return None
     text = answer.choices[0].message.get("content")
-    return Repair(answer=text[:_LONGEST_SHOWN_AGAIN] if isinstance(text, str) else "", complaint=complaint_of(schema))
+    return Repair(answer=text[:_LONGEST_SHOWN_AGAIN] if isinstance(text, str) else "", complaint=complaint)

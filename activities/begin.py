@@ -65,7 +65,7 @@ class BeginActivity:
         call = first_call(invocation, decision)
         try:
             if cleared.is_open:
-                outcome = await self.call.make(call, cleared.request, number=1)
+                outcome = await self.call.make(call, cleared.request, number=1, is_budgeted=cleared.is_budgeted)
             else:
                 outcome = await self.call.call(call)
         except ApplicationError as failure:

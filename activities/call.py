@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.attempt import Attempt, AttemptFactory
+from activities.budget_guard import BudgetGuard
 from activities.content import ContentAccess
 from activities.failures import DATABASE_AWAY, as_failure, database_step, patiently, uninterrupted
 from activities.latency import LatencyBook
@@ -26,11 +27,14 @@ from customhouse.contracts.invocation import (
     AttemptStatus,
     CallInput,
     CancelRequest,
+    Decision,
     RecordInput,
+    Repair,
     RouteStep,
 )
 from customhouse.contracts.limits import HISTORY_PAYLOAD_BYTES
 from customhouse.contracts.timing import CALL_HEARTBEAT
+from customhouse.governance.budgets.worst_case import WorstCases
 from customhouse.governance.endings import ending_of
 from customhouse.governance.pricing import Pricer
 from customhouse.integrations.logs import log_context
@@ -46,6 +50,7 @@ class CallActivity:
     catalog: Catalog
     attempts: AttemptFactory
     pricer: Pricer
+    worst_cases: WorstCases
     ledger: Ledger
     live: Live
     latencies: LatencyBook
@@ -66,26 +71,41 @@ class CallActivity:
         with database_step():
             request = await self.content.request_of(call.invocation)
             opened = await self.ledger.open_attempt(
-                call.invocation, self.opening(call.step, call.decision.prompt_tokens), after_attempt=call.after_attempt
+                call.invocation,
+                self.opening(call.step, call.decision, request, call.repair),
+                after_attempt=call.after_attempt,
             )
         if opened.outcome is not None:
             return opened.outcome
-        return await self.make(call, request, opened.number)
+        return await self.make(call, request, opened.number, is_budgeted=opened.is_budgeted)
 
-    def opening(self, step: RouteStep, prompt_tokens: int) -> Opening:
+    def opening(
+        self, step: RouteStep, decision: Decision, request: ChatRequest, repair: Repair | None = None
+    ) -> Opening:
         """What the attempt's row says before the provider is called. Raises where the deployment is not known here."""
-        estimate = self.pricer.estimate(self._deployment(step), prompt_tokens, 0, utc_now())
-        return Opening(step, prompt_tokens, estimate.usd_cost)
+        now, prompt_tokens = utc_now(), decision.prompt_tokens
+        estimate = self.pricer.estimate(self._deployment(step), prompt_tokens, 0, now)
+        worst = self.worst_cases.of(step, decision.route, request, prompt_tokens, now, repair)
+        return Opening(step, prompt_tokens, estimate.usd_cost, worst.usd)
 
-    async def make(self, call: CallInput, request: ChatRequest, number: int) -> AttemptOutcome:
+    async def make(
+        self, call: CallInput, request: ChatRequest, number: int, *, is_budgeted: bool = False
+    ) -> AttemptOutcome:
         """Make an attempt whose row is open."""
         left_s = call.invocation.left_s(time.time())  # a retry is given the first try's time-out
         call = call.model_copy(update={"timeout_s": min(call.timeout_s, left_s)})
-        attempt = self.attempts.make(call, self._deployment(call.step), request, number)
+        guard = self._guard(call, request, number) if is_budgeted and call.invocation.stream else None
+        attempt = self.attempts.make(call, self._deployment(call.step), request, number, guard)
         async with _heartbeats():
             outcome = await self._converse(attempt) if left_s > 0 else attempt.expired()
             # Shielded: what was spent goes down also when a cancel comes now.
             return await uninterrupted(self._settled(call, outcome))
+
+    def _guard(self, call: CallInput, request: ChatRequest, number: int) -> BudgetGuard | None:
+        """None where the provider itself ends the answer in time."""
+        decision = call.decision
+        worst = self.worst_cases.of(call.step, decision.route, request, decision.prompt_tokens, utc_now(), call.repair)
+        return None if worst.is_bounded else BudgetGuard(self.ledger, call.invocation.invocation_id, number, worst)
 
     async def _converse(self, attempt: Attempt) -> AttemptOutcome:
         """Run the attempt where a cancel can reach it: by Temporal, or directly within this process."""

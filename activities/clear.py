@@ -9,33 +9,32 @@ from dataclasses import dataclass
 
 from psycopg.errors import ForeignKeyViolation
 
+from activities.admittance import Admittance
 from activities.content import ContentAccess
+from activities.examination import Examined, Examiner
 from activities.failures import database_step
-from activities.inspection import MAX_INLINE_CHARS, STOPPING, Inspector
+from activities.inspection import STOPPING
 from activities.latency import LatencyBook
 from customhouse.contracts.catalog import Catalog
 from customhouse.contracts.chat import ChatRequest, Json
-from customhouse.contracts.errors import BlockedByPolicy, CustomhouseError, NotFound, PayloadTooLarge
+from customhouse.contracts.errors import BlockedByPolicy, CustomhouseError, NotFound
 from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
 from customhouse.contracts.identity import workflow_id
 from customhouse.contracts.invocation import Decision, InvocationInput, Lane, RouteStep
 from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_response_format
-from customhouse.governance.checks.base import Passage
-from customhouse.governance.passages import request_passages, request_texts
 from customhouse.governance.policy import Policy
 from customhouse.governance.redaction import redact_request
+from customhouse.governance.restoring import originals_of
 from customhouse.governance.routing import facts_of, no_lawful_route, survey
-from customhouse.governance.tokens import estimate_prompt_tokens
+from customhouse.governance.tokens import estimate_prompt_tokens, expected_tokens
 from customhouse.storage.invocations import Invocations
-from customhouse.storage.ledger import Ledger
+from customhouse.storage.ledger import Cleared, Ledger
 from customhouse.storage.ledger_rows import Opening
+from customhouse.storage.similarity_rows import SimilarityRow
 
-_CHARS_PER_TEXT = 20
-"""What a text costs besides its characters, in characters of prose."""
-
-OpenFirst = Callable[[RouteStep, int], Opening]
-"""Makes what the first attempt's row says, of its deployment and the prompt's estimated tokens."""
+OpenFirst = Callable[[RouteStep, Decision, ChatRequest], Opening]
+"""Makes what the first attempt's row says, of its deployment, the decision and the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +44,17 @@ class Clearance:
     decision: Decision
     request: ChatRequest
     is_open: bool
-    """Whether the first attempt's row was opened with the decision."""
+    """Whether the first attempt's row was opened with the decision. Where a budget had no room, it was not."""
+    is_budgeted: bool
+    """Whether that attempt holds a part of a budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
     """Checks, limits and routes a request, and records what was decided."""
 
-    inspector: Inspector
+    admittance: Admittance
+    examiner: Examiner
     catalog: Catalog
     latencies: LatencyBook
     ledger: Ledger
@@ -61,7 +63,7 @@ class Clear:
 
     @property
     def policy(self) -> Policy:
-        return self.inspector.policy
+        return self.examiner.inspector.policy
 
     async def clear(self, invocation: InvocationInput, open_first: OpenFirst) -> Clearance:
         """Idempotent: after a crash the decision that stands in Postgres is returned, not a new one.
@@ -71,41 +73,56 @@ class Clear:
         started_at, clock = time.time(), time.perf_counter()
         with database_step():
             request = await self.content.request_of(invocation)
-            # What came by reference is long in any case.
-            passages = _short(request) if invocation.request_ref is None else None
-            decision, seen = await self._decide(invocation, request, passages)
+            examined = await self._examined(invocation, request)
+            decision, seen = await self._decide(invocation, request, examined)
             decision.steps.append(_step("clear", started_at, clock, verdict=decision.verdict.value))
             first = None
             if decision.error is None and decision.route[0].lane is Lane.LOCAL:
-                first = open_first(decision.route[0], decision.prompt_tokens)
-            standing, is_open = await self._record(invocation, decision, seen, first)
-            return Clearance(standing, request, is_open)
+                first = open_first(decision.route[0], decision, request)
+            blocked = decision.verdict in STOPPING
+            row = self.examiner.row(examined, blocked=blocked)
+            standing, cleared = await self._record(invocation, decision, seen, first, row)
+            if standing is decision and examined.error is None:
+                self.examiner.remember(invocation.caller, examined, blocked=blocked)
+            if decision.originals_ref is not None and decision.originals_ref != standing.originals_ref:
+                # An earlier decision stands, with a record of its own.
+                await self.content.forget(invocation.caller.organization_id, decision.originals_ref)
+            return Clearance(standing, request, cleared.opened, cleared.is_budgeted)
+
+    async def _examined(self, invocation: InvocationInput, request: ChatRequest) -> Examined:
+        try:
+            await self.admittance.admit(invocation, lambda: expected_tokens(request))
+        except CustomhouseError as error:
+            return Examined(is_short=True, error=error.to_record())
+        return await self.examiner.examine(invocation, request)
 
     async def _decide(
-        self, invocation: InvocationInput, request: ChatRequest, passages: Sequence[Passage] | None
+        self, invocation: InvocationInput, request: ChatRequest, examined: Examined
     ) -> tuple[Decision, Json | None]:
-        """The decision, and the request as it may be stored and sent: with redactions applied.
-
-        `passages` are the request's where they are few and short; None where to read them takes a thread.
-        """
+        """The decision, and the request as it may be stored and sent: with redactions applied."""
         decision = Decision(
             invocation_id=invocation.invocation_id,
             verdict=Verdict.ALLOW,
+            findings=examined.inspected.findings,
             policy_version=self.policy.version,
             max_repairs=self.policy.max_repairs,
+            alongside=examined.inspected.alongside,
+            context=examined.context,
+            error=examined.error,
+            steps=examined.inspected.steps,
         )
-        is_short = passages is not None
-        try:
-            passages = await asyncio.to_thread(request_passages, request) if passages is None else passages
-        except PayloadTooLarge as error:
-            decision.error = error.to_record()
+        if decision.error is not None:
             return decision, None
-        inspected = await self.inspector.request(passages, decision.context, is_short=is_short)
-        decision.findings, decision.steps = inspected.findings, inspected.steps
-        decision.alongside = inspected.alongside
-        if is_short:
-            return decision, self._judge(decision, invocation, request)
-        return decision, await asyncio.to_thread(self._judge, decision, invocation, request)
+        if examined.is_short:
+            seen = self._judge(decision, invocation, request)
+        else:
+            seen = await asyncio.to_thread(self._judge, decision, invocation, request)
+        if self.policy.restore and decision.error is None:
+            redacted = verdicts.to_redact(decision.findings, self.policy, Direction.INPUT)
+            if originals := originals_of(request, redacted):
+                organization_id = invocation.caller.organization_id
+                decision.originals_ref = await self.content.keep_originals(organization_id, originals)
+        return decision, seen
 
     def _judge(self, decision: Decision, invocation: InvocationInput, request: ChatRequest) -> Json | None:
         """Fills in what the findings mean, and the route. Returns the request as it may be stored."""
@@ -136,11 +153,16 @@ class Clear:
         return redact_request(request, hidden).wire()
 
     async def _record(
-        self, invocation: InvocationInput, decision: Decision, request: Json | None, first: Opening | None
-    ) -> tuple[Decision, bool]:
+        self,
+        invocation: InvocationInput,
+        decision: Decision,
+        request: Json | None,
+        first: Opening | None,
+        prompt: SimilarityRow | None,
+    ) -> tuple[Decision, Cleared]:
         identity = workflow_id(invocation.caller.organization_id, invocation.idempotency_key)
         try:
-            cleared = await self.ledger.clear(invocation, identity, decision, request, first)
+            cleared = await self.ledger.clear(invocation, identity, decision, request, first, prompt)
         except ForeignKeyViolation as error:
             raise NotFound(
                 f"There is no organization {invocation.caller.organization_id}. Ask an administrator for its id.",
@@ -150,19 +172,7 @@ class Clear:
         standing.invocation_id = cleared.invocation_id
         if cleared.status.is_final:
             standing.settled = await self.invocations.result(invocation.caller.organization_id, cleared.invocation_id)
-        return standing, cleared.opened
-
-
-def _short(request: ChatRequest) -> list[Passage] | None:
-    """The request's texts; None where to inspect them would hold up the event loop."""
-    found: list[Passage] = []
-    left = MAX_INLINE_CHARS
-    for passage in request_texts(request):
-        left -= len(passage.text) + _CHARS_PER_TEXT
-        if left < 0:
-            return None
-        found.append(passage)
-    return found
+        return standing, cleared
 
 
 def _unreviewed(findings: Sequence[Finding], policy: Policy) -> BlockedByPolicy:

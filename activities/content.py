@@ -10,6 +10,7 @@ from customhouse.contracts.chat import ChatRequest, Json
 from customhouse.contracts.errors import CustomhouseError
 from customhouse.contracts.invocation import AttemptOutcome, ContentRef, InvocationInput
 from customhouse.contracts.limits import CLAIM_CHECK_BYTES
+from customhouse.governance.restoring import Originals
 from customhouse.integrations.sealing import Sealer
 from customhouse.storage.contents import Contents
 
@@ -39,6 +40,15 @@ class ContentAccess:
             invocation.caller.organization_id, self._sealer.seal(body), encrypted=self._sealer.encrypts
         )
         return outcome.model_copy(update={"answer": None, "answer_ref": reference})
+
+    async def keep_originals(self, organization_id: UUID, originals: Originals) -> ContentRef:
+        """What was redacted, encrypted. Raises CustomhouseError where there is no key to encrypt it with."""
+        if not self._sealer.encrypts:
+            raise CustomhouseError("What was redacted may only be kept encrypted, and there is no encryption key.")
+        return await self._contents.put(organization_id, self._sealer.seal(orjson.dumps(originals)), encrypted=True)
+
+    async def forget(self, organization_id: UUID, reference: ContentRef) -> None:
+        await self._contents.delete(organization_id, reference)
 
     async def read(self, organization_id: UUID, reference: ContentRef) -> Json:
         """Raises NotFound where the organization has no such content."""

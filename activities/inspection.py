@@ -13,6 +13,7 @@ from customhouse.contracts.governance import Direction, Finding, InspectionConte
 from customhouse.governance.checks.base import Cost, Glance, Passage, TieredCheck
 from customhouse.governance.checks.suite import AnyCheck, CheckSuite, failure, is_tiered, run
 from customhouse.governance.policy import Policy, When
+from customhouse.governance.validators import GuardrailsSettings
 from customhouse.governance.verdict import decide
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Inspector:
     suite: CheckSuite
     policy: Policy
     threads: CheckThreads
+    rules: GuardrailsSettings | None = None
+    """Of GuardrailsAI's validators, where some are in force."""
 
     async def request(self, passages: Sequence[Passage], context: InspectionContext, *, is_short: bool) -> Inspected:
         """All checks of a request. `is_short`: light checks may run right here, where the event loop does.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from activities.admittance import Admittance
+from activities.alerts import AlertDesk
 from activities.failures import database_step
 from activities.live import Live
 from customhouse.contracts.governance import Verdict
 from customhouse.contracts.identity import trace_id
 from customhouse.contracts.invocation import CloseInput, InvocationResult, InvocationStatus, RecordInput
+from customhouse.governance.alerts.endings import alerts_of
 from customhouse.governance.endings import with_answer
 from customhouse.governance.journal import events_of
 from customhouse.governance.policy import Policy
@@ -28,6 +31,8 @@ class Recorder:
     policy: Policy
     telemetry: Telemetry
     process_id: str
+    desk: AlertDesk
+    admittance: Admittance
 
     async def record(self, record: RecordInput) -> InvocationResult:
         """Idempotent: a result that already stands is returned as it is, with its answer. Else the answer is not in
@@ -50,6 +55,9 @@ class Recorder:
         if finished.here:  # and not once more for each repetition
             overhead_s = None if standing.overhead_ms is None else standing.overhead_ms / 1000
             self.telemetry.invocation_ended(standing.status, standing.verdict, overhead_s)
+            await self.admittance.settle(standing)
+            for alert in alerts_of(record, self.policy):
+                self.desk.post(alert)
         return standing
 
     async def close(self, close: CloseInput) -> None:
@@ -82,6 +90,7 @@ def _result(record: RecordInput) -> InvocationResult:
         policy_version=decision.policy_version,
         deployment_id=None if outcome is None else outcome.step.deployment_id,
         usage=None if outcome is None else outcome.usage,
+        originals_ref=decision.originals_ref,
         error=record.error,
         steps=steps,
     )

@@ -23,6 +23,7 @@ from customhouse.contracts.chat import ChatCompletion, Json
 from customhouse.contracts.chunks import chunks_of
 from customhouse.contracts.errors import ErrorRecord, InvocationFailed
 from customhouse.contracts.invocation import InvocationResult, InvocationStatus
+from customhouse.governance.restoring import restore_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,14 @@ def _summary(result: InvocationResult) -> bytes:
 
 
 async def read_answer(doors: Doors, result: InvocationResult) -> ChatCompletion:
-    """The answer of a completed invocation, wherever it lies."""
+    """The answer of a completed invocation, wherever it lies, with what was redacted in it where policy wants that."""
+    answer = await _stored_answer(doors, result)
+    if result.originals_ref is None:
+        return answer
+    return restore_answer(answer, await doors.content.read(result.organization_id, result.originals_ref))
+
+
+async def _stored_answer(doors: Doors, result: InvocationResult) -> ChatCompletion:
     if result.answer is not None:
         return result.answer
     if result.answer_ref is None:

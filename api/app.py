@@ -5,8 +5,23 @@ from __future__ import annotations
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from api import chat, codec, cost_logs, description, health, invocations, problems
+from api import (
+    alerts,
+    blocks,
+    budgets,
+    chat,
+    codec,
+    cost_logs,
+    description,
+    feedback,
+    health,
+    invocations,
+    limits,
+    problems,
+    similarity_logs,
+)
 from api.doors import Doors
+from api.gate import Gate
 from api.invocations import InvocationRequest
 from customhouse import __version__
 from customhouse.contracts.chat import ChatRequest, Json
@@ -32,7 +47,9 @@ def create_app(doors: Doors) -> FastAPI:
     app.state.doors = doors
     _describe_bodies(app)
     problems.install(app)
-    for module in (health, description, chat, invocations, cost_logs, codec):
+    app.add_middleware(Gate)
+    reading = (invocations, cost_logs, similarity_logs)
+    for module in (health, description, chat, *reading, alerts, budgets, feedback, codec, limits, blocks):
         app.include_router(module.router)
     return app
 

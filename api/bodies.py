@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from api.problems import field_error
@@ -65,6 +66,23 @@ def validate(model: type[Model], data: dict[str, Any], prefix: str = "") -> Mode
         return model.model_validate(data)
     except ValidationError as error:
         raise field_error(error, prefix) from error
+
+
+def without_nul(text: str | None) -> str | None:
+    """For fields of bodies that FastAPI reads. Raises ValueError, which pydantic turns into a complaint."""
+    if text is not None and "\x00" in text:
+        raise ValueError("holds the NUL character (\\u0000), which cannot be stored. Remove it")
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+NUMBER = BeforeValidator(_number)
+"""For fields that are numbers in JSON: Pydantic would take `true` for 1, and `"5"` for 5."""
 
 
 def _kind(value: Any) -> str:

@@ -14,6 +14,7 @@ from api.bodies import parse_json_object, read_body, validate
 from api.callers import CallOptions, Metadata, caller_of, read_options, split_metadata
 from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, openai_errors
+from api.gate import admitted
 from api.invoker import Ask
 from api.stopping import told_when_stopped
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Json
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
     "/chat/completions",
     summary="Chat completion",
     response_model=ChatCompletion,
-    responses=openai_errors(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
+    responses=openai_errors(400, 401, 402, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     openapi_extra={"parameters": CALLER_PARAMETERS, "requestBody": json_body("ChatRequest")},
 )
 async def chat_completions(request: Request, doors: TheDoors, principal: Member) -> Response:
@@ -87,6 +88,7 @@ def ask_for(
 
 async def answer(request: Request, doors: Doors, ask: Ask, options: CallOptions) -> Response:
     """Run the invocation and render its answer as the chat request wants it."""
+    ask = await admitted(request, doors, ask)
     chat = ask.request
     manner = Manner(
         received_at=ask.received_at,
@@ -103,13 +105,13 @@ async def answer(request: Request, doors: Doors, ask: Ask, options: CallOptions)
             return await whole_answer(request, doors, running, manner)
 
 
-@router.get("/models", summary="Models that can be asked for", responses=openai_errors(401))
+@router.get("/models", summary="Models that can be asked for", responses=openai_errors(401, 403))
 async def list_models(doors: TheDoors, _: Member) -> dict[str, Any]:
     """Every model of the catalog, in OpenAI's form."""
     return {"object": "list", "data": [_model(doors, name) for name in doors.catalog.models]}
 
 
-@router.get("/models/{model:path}", summary="One model", responses=openai_errors(401, 404, 422))
+@router.get("/models/{model:path}", summary="One model", responses=openai_errors(401, 403, 404, 422))
 async def get_model(model: str, doors: TheDoors, _: Member) -> dict[str, Any]:
     """One model of the catalog, in OpenAI's form, with the deployments that serve it."""
     if model not in doors.catalog.models:

@@ -43,7 +43,7 @@ class CostSums(BaseModel):
     response_model=Page[CostLogRecord] | CostSums,
     responses={
         200: {"content": {"text/csv": {}}, "description": "Rows or sums, as JSON or CSV."},
-        **problems(401, 422),
+        **problems(401, 403, 422),
     },
 )
 async def cost_logs(

@@ -19,6 +19,7 @@ from api.callers import CallOptions, read_options, split_metadata
 from api.chat import ask_for, require_known_model, without_options
 from api.doors import Doors, Member, TheDoors
 from api.examples import CALLER_PARAMETERS, json_body, problems
+from api.gate import admitted
 from api.invoker import Running
 from api.problems import render
 from api.stopping import told_when_stopped
@@ -95,7 +96,7 @@ class InvocationQuery(InvocationFilter):
     response_model=InvocationResult,
     responses={
         202: {"model": InvocationAccepted, "description": "Under way; `Location` tells where to look."},
-        **problems(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
+        **problems(400, 401, 402, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     },
     openapi_extra={"parameters": CALLER_PARAMETERS, "requestBody": json_body("InvocationRequest")},
 )
@@ -113,6 +114,7 @@ async def create(request: Request, doors: TheDoors, principal: Member) -> Respon
     chat = without_options(asked.request, metadata)
     require_known_model(doors, chat.model)
     ask = ask_for(chat, principal, options, received_at=received_at, size_bytes=len(body), labels=metadata.labels)
+    ask = await admitted(request, doors, ask)
     with told_when_stopped():
         async with doors.invoker.run(ask, traceparent=request.headers.get("traceparent")) as running:
             if not asked.wait or "respond-async" in request.headers.get("prefer", ""):
@@ -144,7 +146,7 @@ def _accepted(running: Running) -> Response:
     return Response(body.model_dump_json(), 202, extra, "application/json")
 
 
-@router.get("", summary="List invocations", responses=problems(401, 422))
+@router.get("", summary="List invocations", responses=problems(401, 403, 422))
 async def list_invocations(
     doors: TheDoors, principal: Member, query: Annotated[InvocationQuery, Query()]
 ) -> Page[InvocationSummary]:
@@ -154,7 +156,7 @@ async def list_invocations(
     return await doors.invocations.list_page(principal.organization_id, narrowed, page)
 
 
-@router.get("/{invocation_id}", summary="One invocation", responses=problems(401, 404, 422))
+@router.get("/{invocation_id}", summary="One invocation", responses=problems(401, 403, 404, 422))
 async def get(invocation_id: UUID, doors: TheDoors, principal: Member) -> InvocationView:
     """All that is recorded of it: request as the provider saw it, decision, route, attempts, answer or error."""
     detail = await doors.invocations.get(principal.organization_id, invocation_id)
@@ -175,7 +177,7 @@ async def get(invocation_id: UUID, doors: TheDoors, principal: Member) -> Invoca
     response_class=Response,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events, as `/v1` streams."},
-        **problems(400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
+        **problems(400, 401, 402, 403, 404, 409, 413, 422, 429, 502, 503, 504),
     },
 )
 async def stream(invocation_id: UUID, request: Request, doors: TheDoors, principal: Member) -> Response:
@@ -190,7 +192,7 @@ async def stream(invocation_id: UUID, request: Request, doors: TheDoors, princip
     "/{invocation_id}/cancel",
     summary="Cancel an invocation",
     status_code=202,
-    responses=problems(400, 401, 404, 409, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
 )
 async def cancel(
     invocation_id: UUID, doors: TheDoors, principal: Member, why: CancelRequest | None = None

@@ -16,9 +16,12 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.examination import Examiner
+from activities.limiter import Admission
 from activities.live import Live, LiveInvocation, follow
 from api.refusals import refused_start
 from api.relay import Relay
+from api.settling import Settling
 from api.watchdog import Watchdog
 from customhouse.client import start_workflow
 from customhouse.contracts.chat import ChatRequest, Json
@@ -50,6 +53,8 @@ class Ask:
     idempotency_key: str | None = None
     deadline_s: float = 600
     labels: dict[str, str] = field(default_factory=dict)
+    admission: Admission | None = None
+    """What its rate limits counted, to be corrected at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,14 @@ class Invoker:
         bus: Bus,
         sealer: Sealer,
         telemetry: Telemetry,
+        settling: Settling,
         has_worker: bool,
+        examiner: Examiner | None,
         relayed_models: frozenset[str],
     ) -> None:
-        """`relayed_models`: those whose provider calls may be made in another process, though this one has a worker."""
+        """`examiner`: of this process's worker; None where it has none. `relayed_models`: those whose provider calls
+        may be made in another process, though this one has a worker.
+        """
         self._temporal = temporal
         self._task_queue = task_queue
         self._process_id = process_id
@@ -106,7 +115,9 @@ class Invoker:
         self._bus = bus
         self._sealer = sealer
         self._telemetry = telemetry
+        self._settling = settling
         self._has_worker = has_worker
+        self._examiner = examiner
         self._relayed_models = relayed_models
         self._relay = Relay(temporal)
         self._watchdog = Watchdog(temporal, live, ledger, invocations)
@@ -132,6 +143,7 @@ class Invoker:
         if ask.idempotency_key is not None:
             accepted = await self._ledger.accept(invocation, workflow)
             if accepted.fingerprint != invocation.fingerprint:
+                self._settling.release(ask.admission)
                 raise IdempotencyMismatch(
                     f"Idempotency-Key {ask.idempotency_key!r} was used before with another body. "
                     "Send the first body again to get its answer, or use a new key for a new request.",
@@ -139,6 +151,8 @@ class Invoker:
                 )
             replayed = not accepted.is_new
             invocation = invocation.model_copy(update={"invocation_id": accepted.invocation_id})
+            if replayed or accepted.status.is_final:
+                self._settling.release(ask.admission)
             if accepted.status.is_final:
                 live = LiveInvocation(accepted.invocation_id)
                 live.result = await self._invocations.result(ask.caller.organization_id, accepted.invocation_id)
@@ -158,7 +172,13 @@ class Invoker:
             )
             stack.callback(root.end)
             with self._telemetry.current(root, end=False):
-                await self._start(invocation, ask.size_bytes)
+                try:
+                    await self._start(invocation, ask.size_bytes)
+                except BaseException:
+                    self._settling.release(ask.admission)
+                    raise
+            if not replayed:
+                self._settling.follow(ask.admission, invocation.invocation_id, ask.deadline_s)
             start_ms = (time.perf_counter() - started) * 1000
             if invocation.stream_through_workflow:
                 self._relay.begin(live, workflow)
@@ -253,10 +273,16 @@ class Invoker:
     async def _start(self, invocation: InvocationInput, size_bytes: int) -> None:
         if size_bytes > CLAIM_CHECK_BYTES:
             invocation = await self._put_away(invocation)
-        try:
-            await start_workflow(
+        starting = asyncio.ensure_future(
+            start_workflow(
                 self._temporal, invocation, task_queue=self._task_queue, attach=False, eager=self._has_worker
             )
+        )
+        if self._examiner is not None:
+            await asyncio.sleep(0)  # lets the request to Temporal out; until its answer is here, nothing else is to do
+            self._examiner.begin(invocation)
+        try:
+            await starting
         except WorkflowAlreadyStartedError:
             # The same key through two doors at once, or an earlier start whose answer was lost: follow it. It has a
             # body of its own.

@@ -33,12 +33,14 @@ _LONGEST_SHOWN = 64
 """Characters of a key that an error repeats: as many as a metadata key may have."""
 
 _OPENAI_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
+_OPENAI_TYPES |= {402: "insufficient_quota"}  # OpenAI's own word for an account that is spent
 _OPENAI_TYPES |= {404: "invalid_request_error", 409: "conflict_error", 413: "invalid_request_error"}
 _OPENAI_TYPES |= {422: "invalid_request_error", 429: "rate_limit_error"}
 
 _TITLES = {
     400: "Bad request",
     401: "Not authenticated",
+    402: "Budget exceeded",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",

@@ -1,4 +1,7 @@
-"""Chat completions as load: `python -m benchmarks.http_load BASE_URL API_KEY MODEL whole|stream`."""
+"""Chat completions as load: `python -m benchmarks.http_load BASE_URL API_KEY MODEL whole|stream [benign]`.
+
+Prompts are a hundred random words or, for `benign`, of sentences as people send them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import random
 import re
 import sys
 import time
+from collections.abc import Callable
 
 import aiohttp
 import orjson
 import uvloop
 
+from benchmarks.benign import benign_prompt
 from benchmarks.jobs import Sample, Unanswered, serve_jobs
 from benchmarks.wire import ANSWER, request_body, unique_prompt
 
@@ -24,18 +29,26 @@ class ChatCaller:
     """Sends one chat request at a call, over pooled connections, and checks its answer."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, api_key: str, model: str, *, stream: bool
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        api_key: str,
+        model: str,
+        *,
+        stream: bool,
+        prompt: Callable[[random.Random], str] = unique_prompt,
     ) -> None:
         self._session = session
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self._model = model
         self._stream = stream
+        self._prompt = prompt
         self._prompts = random.Random()
 
     async def __call__(self) -> Sample:
         """Raises Unanswered."""
-        body = orjson.dumps(request_body(unique_prompt(self._prompts), self._model, stream=self._stream))
+        body = orjson.dumps(request_body(self._prompt(self._prompts), self._model, stream=self._stream))
         first, received = None, bytearray()
         began = time.perf_counter()
         try:
@@ -68,12 +81,13 @@ def streamed_text(body: bytes | bytearray) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in parsed for choice in chunk.get("choices", ()))
 
 
-async def main(base_url: str, api_key: str, model: str, manner: str) -> None:
+async def main(base_url: str, api_key: str, model: str, manner: str, prompts: str = "random") -> None:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await serve_jobs(ChatCaller(session, base_url, api_key, model, stream=manner == "stream"))
+        prompt = benign_prompt if prompts == "benign" else unique_prompt
+        await serve_jobs(ChatCaller(session, base_url, api_key, model, stream=manner == "stream", prompt=prompt))
 
 
 if __name__ == "__main__":
-    uvloop.run(main(*sys.argv[1:5]))
+    uvloop.run(main(*sys.argv[1:6]))

@@ -1,10 +1,11 @@
-"""A mock OpenAI-compatible provider that answers at once: `python -m benchmarks.provider PORT`.
+"""A mock OpenAI-compatible provider that answers at once: `python -m benchmarks.provider PORT [DELAY_MS]`.
 
 aiohttp on uvloop, so that it costs the machine less than anything it is compared with. aiohttp sets TCP_NODELAY.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 from collections.abc import Awaitable, Callable
@@ -33,12 +34,14 @@ def provider_app(chat: Chat) -> web.Application:
     return app
 
 
-def answer_at_once() -> Chat:
-    """Answers whole or, with `stream`, in one event a word."""
+def answer_at_once(delay_s: float = 0.0) -> Chat:
+    """Answers whole or, with `stream`, in one event a word; after `delay_s`, where there is one."""
     numbers = itertools.count(1)
 
     async def chat(request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
+        if delay_s:
+            await asyncio.sleep(delay_s)
         identity = f"chatcmpl-mock-{next(numbers)}"
         if not body.get("stream"):
             return web.Response(body=orjson.dumps(completion(identity, body)), content_type="application/json")
@@ -66,10 +69,10 @@ async def close_stream(response: web.StreamResponse) -> None:
     await response.write_eof()
 
 
-def main(port: int) -> None:
+def main(port: int, delay_ms: float = 0.0) -> None:
     uvloop.install()
-    web.run_app(provider_app(answer_at_once()), host=HOST, port=port, access_log=None, print=None)
+    web.run_app(provider_app(answer_at_once(delay_ms / 1000)), host=HOST, port=port, access_log=None, print=None)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *map(float, sys.argv[2:3]))

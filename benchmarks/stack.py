@@ -88,8 +88,8 @@ async def work_folder(*, keep: bool) -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def running_provider(folder: Path) -> AsyncIterator[str]:
-    """The mock provider in a process of its own; yields its base URL."""
+async def running_provider(folder: Path, *, delay_ms: int = 0) -> AsyncIterator[str]:
+    """The mock provider in a process of its own; yields its base URL. `delay_ms`: before each answer."""
     port = free_port()
     provider = PythonChild(
         "Mock provider",
@@ -101,7 +101,7 @@ async def running_provider(folder: Path) -> AsyncIterator[str]:
         port=port,
         health_path="/v1/models",
         start_timeout_s=START_TIMEOUT_S,
-        arguments=(str(port),),
+        arguments=(str(port), str(delay_ms)),
     )
     try:
         await provider.start()
@@ -111,8 +111,13 @@ async def running_provider(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running_stack(folder: Path, provider_url: str) -> AsyncIterator[Stack]:
-    """`customhouse up` on a free port, with its own data, the mock as its only provider, and no local model."""
+async def running_stack(
+    folder: Path, provider_url: str, settings_too: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """`customhouse up` on a free port, with its own data, the mock as its only provider, and no local model.
+
+    `settings_too`: further settings, by the names of their environment variables.
+    """
     catalog = folder / "catalog.yaml"
     catalog.write_text(yaml.safe_dump(_catalog(provider_url)), encoding="utf-8")
     data, port = folder / "customhouse", free_port()
@@ -121,7 +126,7 @@ async def running_stack(folder: Path, provider_url: str) -> AsyncIterator[Stack]
         "workers.cli",
         run=folder,
         logs=folder,
-        environ=_environ(port, data, catalog),
+        environ={**_environ(port, data, catalog), **(settings_too or {})},
         host=HOST,
         port=port,
         health_path="/readyz",

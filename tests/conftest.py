@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack import fresh_database, running_postgres, running_temporal
+from tests.stack import fresh_database, running_postgres, running_temporal, running_valkey
 from workers.embedded.postgres import Postgres
 
 
@@ -30,6 +30,13 @@ async def temporal_address() -> AsyncIterator[str]:
     """Address of the run's Temporal server (namespace `default`, our search attributes registered)."""
     async with running_temporal() as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+async def valkey_url() -> AsyncIterator[str]:
+    """URL of the run's Valkey. Keys bear an organization's id, so tests do not meet in it."""
+    async with running_valkey() as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from customhouse.storage.migrate import upgrade
 from workers.embedded.ports import free_port
 from workers.embedded.postgres import Postgres
 from workers.embedded.temporal import TemporalServer
+from workers.embedded.valkey import Valkey
 
 TEMPLATE = "customhouse_template"
 
@@ -45,6 +46,18 @@ async def running_postgres() -> AsyncIterator[Postgres]:
 async def running_temporal() -> AsyncIterator[TemporalServer]:
     folder = Path(tempfile.mkdtemp(prefix="ch-temporal-"))
     server = TemporalServer(folder, folder / "temporal.log", port=free_port())
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def running_valkey() -> AsyncIterator[Valkey]:
+    folder = Path(tempfile.mkdtemp(prefix="ch-valkey-"))
+    server = Valkey(folder, folder / "valkey.log", port=free_port())
     try:
         await server.start()
         yield server

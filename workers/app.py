@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 
 import uvicorn
 import uvloop
@@ -19,6 +19,7 @@ from api.doors import Doors
 from customhouse.contracts.errors import CustomhouseError
 from customhouse.contracts.timing import DRAIN_TIMEOUT
 from customhouse.integrations import logs
+from workers.alerting import sending
 from workers.compose import composed, doors, listen_for_cancels
 from workers.invocation_worker import invocation_worker, queue_worker
 from workers.schedules import ensure_schedules
@@ -36,6 +37,8 @@ async def serve(settings: Settings, *, worker: bool = True) -> None:
             await listen_for_cancels(parts)
             await ensure_schedules(parts.temporal, settings.task_queue)
             await stack.enter_async_context(_running([invocation_worker(parts)]))
+            await stack.enter_async_context(sending(parts.alert_sender))
+            await stack.enter_async_context(parts.similarity.keeper)
         _settle_memory()
         the_doors = doors(parts, has_worker=worker)
         await the_doors.invoker.listen()
@@ -50,7 +53,8 @@ async def work(settings: Settings, queues: Sequence[str]) -> None:
             await ensure_schedules(parts.temporal, settings.task_queue)
         _settle_memory()
         workers = [queue_worker(parts.temporal, queue, parts) for queue in queues] or [invocation_worker(parts)]
-        async with _running(workers):
+        keeper = nullcontext() if queues else parts.similarity.keeper
+        async with _running(workers), sending(None if queues else parts.alert_sender), keeper:
             await _stop_signal()
 
 
@@ -104,6 +108,8 @@ def _server_config(settings: Settings, the_doors: Doors) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Uvicorn would believe a header of any caller on this machine: whom to believe is for our own settings to say.
+        proxy_headers=False,
         timeout_graceful_shutdown=int(DRAIN_TIMEOUT.total_seconds()),
     )
 

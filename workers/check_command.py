@@ -14,6 +14,9 @@ from customhouse.contracts.governance import Direction, InspectionContext, Verdi
 from customhouse.governance.checks.base import Passage
 from customhouse.governance.verdict import action_for, decide
 
+PATH = "messages.0.content"
+"""The text is taken for the first message of a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -23,7 +26,7 @@ class Checked:
 
 async def check(inspector: Inspector, text: str, direction: Direction) -> Checked:
     """As an invocation would, thorough looks included; what is alongside a call there is waited for here."""
-    passages = [Passage("text", text, "user", is_untrusted=direction is Direction.TOOL_RESULT)]
+    passages = [Passage(PATH, text, "user", is_untrusted=direction is Direction.TOOL_RESULT)]
     if direction is Direction.OUTPUT:
         inspected = Inspected(inspector.suite.inspect(passages, direction))
         inspected.add(await inspector.answer(passages))

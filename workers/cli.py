@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError
+from workers import budgets_cli, limits_cli
 from workers.database import database_url
 from workers.embedded.attach import attach
 from workers.settings import Settings, load_settings
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Errors that we raise on purpose become one message on stderr: exit code 2 for configuration, 1 for the rest."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded; see `workers/embedded/stack.py`
     try:
         app()
     except CustomhouseError as error:
@@ -120,6 +122,46 @@ def catalog_check(file: Annotated[Path, typer.Argument(help="The catalog, a YAML
     check(file, os.environ, Console())
 
 
+guardrails = typer.Typer(help="Work with rules for GuardrailsAI's validators.", no_args_is_help=True)
+app.add_typer(guardrails, name="guardrails")
+
+
+@guardrails.command("check")
+def guardrails_check(file: Annotated[Path, typer.Argument(help="The rules, a YAML file.")]) -> None:
+    """Load the validators of a file, and list what each failure leads to."""
+    from rich.console import Console
+
+    from workers.guardrails_command import check
+
+    check(file, os.environ, Console())
+
+
+class TextDirection(StrEnum):
+    """The directions of `customhouse.contracts.governance.Direction`, not loaded for `--help`; a test compares them."""
+
+    INPUT = "input"
+    TOOL_RESULT = "tool_result"
+    OUTPUT = "output"
+
+
+@app.command()
+def check(
+    text: Annotated[str, typer.Argument(help="The text; `-` reads standard input.")] = "-",
+    direction: Annotated[TextDirection, typer.Option(help="Where the text comes from.")] = TextDirection.INPUT,
+) -> None:
+    """Show what the checks find in a text, and the verdict. The last line is JSON. Exit code 1 if it is blocked."""
+    from rich.console import Console
+
+    from customhouse.contracts.governance import Direction, Verdict
+    from workers.check_command import run
+    from workers.inspection import inspector_of
+
+    content = sys.stdin.read() if text == "-" else text
+    verdict = run(inspector_of(load_settings(), os.environ), content, Direction(direction.value), Console())
+    if verdict in (Verdict.BLOCK, Verdict.REVIEW):
+        raise typer.Exit(1)
+
+
 keys = typer.Typer(help="API keys: make, list and revoke them.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 
@@ -185,6 +227,88 @@ def keys_revoke(
     settings = _attached()
     record = asyncio.run(keys_command.revoke(database_url(settings), organization or settings.organization, key_id))
     typer.echo(f"Key {record.id} ({record.name}) is revoked.")
+
+
+alerts = typer.Typer(help="What operators are told of: abuse, blocks, budgets, drift.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
+
+Note = Annotated[str | None, typer.Option(help="What the audit log is to say beside it.")]
+AlertId = Annotated[str, typer.Argument(metavar="ID", help="As `alerts list` shows it.")]
+
+
+@alerts.command("list")
+def alerts_list(
+    organization: Organization = None,
+    status: Annotated[str | None, typer.Option(help="open, acknowledged or closed. [default: all]")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The newest ones.")] = 50,
+) -> None:
+    """List an organization's alerts, newest first."""
+    from rich.console import Console
+
+    from workers import alerts_command
+
+    settings = _attached()
+    organization = organization or settings.organization
+    records = asyncio.run(alerts_command.list_newest(settings, organization, status=status, limit=limit))
+    alerts_command.show(Console(), records)
+
+
+@alerts.command("ack")
+def alerts_ack(alert_id: AlertId, organization: Organization = None, note: Note = None) -> None:
+    """Acknowledge an alert: somebody looks after it. It goes on counting."""
+    from workers import alerts_command
+
+    settings = _attached()
+    organization = organization or settings.organization
+    record = asyncio.run(alerts_command.acknowledge(settings, organization, alert_id, note=note))
+    typer.echo(f"Alert {record.id} ({record.title}) is {record.status}.")
+
+
+@alerts.command("close")
+def alerts_close(alert_id: AlertId, organization: Organization = None, note: Note = None) -> None:
+    """Close an alert: what comes after it is a new one."""
+    from workers import alerts_command
+
+    settings = _attached()
+    organization = organization or settings.organization
+    record = asyncio.run(alerts_command.close(settings, organization, alert_id, note=note))
+    typer.echo(f"Alert {record.id} ({record.title}) is {record.status}.")
+
+
+@alerts.command("test")
+def alerts_test() -> None:
+    """Send a test to every place of CUSTOMHOUSE_ALERT_URLS. Exit code 1 if one does not take it."""
+    from rich.console import Console
+
+    from workers import alerts_command
+
+    if not alerts_command.show_test(Console(), asyncio.run(alerts_command.test(load_settings()))):
+        raise typer.Exit(1)
+
+
+feedback = typer.Typer(help="Marks on findings.", no_args_is_help=True)
+app.add_typer(feedback, name="feedback")
+
+
+@feedback.command("export")
+def feedback_export(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, replaced if it is there.")],
+    organization: Organization = None,
+) -> None:
+    """Write an organization's marked texts as labelled training data."""
+    from workers import feedback_command
+
+    settings = _attached()
+    organization = organization or settings.organization
+    exported = asyncio.run(feedback_command.export(database_url(settings), organization, file))
+    typer.echo(f"{len(exported.rows)} labelled texts are in {file}.")
+    if exported.without_text:
+        typer.echo(f"{exported.without_text} marks are left out: their text is not stored.", err=True)
+
+
+app.add_typer(budgets_cli.app, name="budgets")
+app.add_typer(limits_cli.limits, name="limits")
+app.add_typer(limits_cli.blocks, name="blocks")
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from activities.alerts import AlertDesk, AlertSender
 from activities.attempt import AttemptFactory
 from activities.begin import BeginActivity
+from activities.budget_watch import BudgetWatch
 from activities.call import CallActivity
-from activities.check_threads import CheckThreads
 from activities.chunk_sink import ChunkSink
 from activities.clear import Clear
 from activities.content import ContentAccess
+from activities.drift import DriftActivity
+from activities.examination import Examiner
 from activities.housekeeping import HousekeepingActivity
 from activities.inspection import Inspector
 from activities.latency import LatencyBook
@@ -27,18 +31,18 @@ from activities.outcomes import Costing
 from activities.record import RecordActivity
 from activities.recorder import Recorder
 from api.auth import Authenticator
+from api.client_address import ClientAddresses
 from api.doors import Doors
 from api.invoker import Invoker
+from api.settling import Settling
 from customhouse import __version__
 from customhouse.contracts.catalog import Catalog
 from customhouse.contracts.errors import ConfigurationError
-from customhouse.contracts.governance import Verdict
 from customhouse.contracts.invocation import CancelRequest
 from customhouse.contracts.search_attributes import SEARCH_ATTRIBUTES
-from customhouse.governance.checks.registry import builtin_checks
-from customhouse.governance.checks.suite import CheckSuite
+from customhouse.governance.budgets.worst_case import WorstCases
 from customhouse.governance.lanes import MIN_SAMPLES
-from customhouse.governance.policy import Limits, Policy, builtin_policy
+from customhouse.governance.policy import Policy
 from customhouse.governance.pricing import Pricer
 from customhouse.integrations import temporal_client
 from customhouse.integrations.codec import EncryptionCodec, Keys, parse_keys
@@ -47,20 +51,31 @@ from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.sealing import Sealer
 from customhouse.integrations.telemetry import Telemetry, TelemetrySettings, build_telemetry
 from customhouse.storage.admin_key import ACTOR, ensure_admin_key
+from customhouse.storage.alert_sending import AlertSending
+from customhouse.storage.alerts import Alerts
+from customhouse.storage.budget_alerts import BudgetThresholds
+from customhouse.storage.budgets import Budgets
 from customhouse.storage.bus import Bus
 from customhouse.storage.contents import Contents
 from customhouse.storage.cost_logs import CostLogs
 from customhouse.storage.engine import create_engine
+from customhouse.storage.feedback import FeedbackMarks
 from customhouse.storage.invocations import Invocations
 from customhouse.storage.keys import Keys as ApiKeys
 from customhouse.storage.latency import recent_latency
 from customhouse.storage.ledger import CANCEL_CHANNEL, Ledger
 from customhouse.storage.organizations import Organizations
+from customhouse.storage.scores import AbuseScores
+from customhouse.storage.similarity_logs import SimilarityLogs
 from customhouse.storage.statements import Statements
+from workers.alerting import drift_reference, places_of
 from workers.catalog_file import load_catalog
 from workers.database import database_url
+from workers.inspection import SIMILARITY, close_checks, inspector_of
+from workers.limiting import Limiting, limiting
 from workers.probes import probes_of
-from workers.settings import Settings
+from workers.settings import Settings, parse_networks
+from workers.similarity import Similarity, similarity
 
 POOL_SIZE = 20
 """Connections a process: each is held for one statement, a few milliseconds."""
@@ -79,7 +94,8 @@ class Parts:
     telemetry: Telemetry
     catalog: Catalog
     policy: Policy
-    suite: CheckSuite
+    inspector: Inspector
+    examiner: Examiner
     live: Live
     bus: Bus
     ledger: Ledger
@@ -92,6 +108,14 @@ class Parts:
     call: CallActivity
     record: RecordActivity
     housekeeping: HousekeepingActivity
+    drift: DriftActivity
+    alerts: Alerts
+    alert_desk: AlertDesk
+    """Where whatever serves calls raises alerts: it takes no time."""
+    alert_sender: AlertSender | None
+    """None where alerts are only listed."""
+    limiting: Limiting
+    similarity: Similarity
 
 
 @asynccontextmanager
@@ -102,7 +126,6 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
     """
     process_id = uuid4().hex
     catalog = load_catalog(settings.catalog, environ)
-    policy = policy_of(settings)
     keys = parse_keys(settings.encryption_key.get_secret_value()) if settings.encryption_key else None
     async with AsyncExitStack() as stack:
         url = database_url(settings)
@@ -121,21 +144,38 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         )
         ledger, invocations = Ledger(statements), Invocations(engine)
         content = ContentAccess(contents, sealer)
-        suite, pricer = builtin_checks(policy), Pricer(catalog)
+        pricer = Pricer(catalog)
         latencies = await _latencies(engine, catalog)
         organization_id = await _own_organization(engine, settings)
-        inspector = Inspector(suite, policy, CheckThreads())
+        inspector = await asyncio.to_thread(inspector_of, settings, environ)
+        stack.callback(close_checks, inspector)
+        policy = inspector.policy
+        alerts, places = Alerts(engine), places_of(settings)
+        sender = None
+        if places is not None:
+            sender = AlertSender(AlertSending(engine), await stack.enter_async_context(places))
+        desk = await stack.enter_async_context(
+            AlertDesk(alerts, on_recorded=sender.wake if sender is not None else lambda: None)
+        )
+        await stack.enter_async_context(BudgetWatch(bus, BudgetThresholds(engine, alerts)))
+        limited = await stack.enter_async_context(
+            limiting(settings, engine, bus, organization_id=organization_id, process_id=process_id, alerts=desk)
+        )
+        near = await stack.enter_async_context(similarity(settings, url, engine, alerts=desk))
+        examiner = Examiner(inspector, limited.admittance, near.step if policy.rule(SIMILARITY).enabled else None)
         attempts = AttemptFactory(
-            inspector=inspector,
+            examiner=examiner,
             catalog=catalog,
             providers=Providers(catalog, environ, http),
             costing=Costing(pricer),
             sink=ChunkSink(live, policy),
             telemetry=telemetry,
         )
-        clear = Clear(inspector, catalog, latencies, ledger, invocations, content)
-        recorder = Recorder(ledger, invocations, live, policy, telemetry, process_id)
-        call = CallActivity(catalog, attempts, pricer, ledger, live, latencies, content, recorder)
+        clear = Clear(limited.admittance, examiner, catalog, latencies, ledger, invocations, content)
+        recorder = Recorder(ledger, invocations, live, policy, telemetry, process_id, desk, limited.admittance)
+        call = CallActivity(
+            catalog, attempts, pricer, WorstCases(catalog, pricer), ledger, live, latencies, content, recorder
+        )
         yield Parts(
             settings=settings,
             process_id=process_id,
@@ -145,7 +185,8 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             telemetry=telemetry,
             catalog=catalog,
             policy=policy,
-            suite=suite,
+            inspector=inspector,
+            examiner=examiner,
             live=live,
             bus=bus,
             ledger=ledger,
@@ -158,6 +199,12 @@ async def composed(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             call=call,
             record=RecordActivity(recorder),
             housekeeping=HousekeepingActivity(engine, ledger, invocations, temporal),
+            drift=DriftActivity(Organizations(engine), AbuseScores(engine), alerts, drift_reference()),
+            alerts=alerts,
+            alert_desk=desk,
+            alert_sender=sender,
+            limiting=limited,
+            similarity=near,
         )
 
 
@@ -175,7 +222,9 @@ def doors(parts: Parts, *, has_worker: bool) -> Doors:
         bus=parts.bus,
         sealer=parts.sealer,
         telemetry=parts.telemetry,
+        settling=Settling(parts.limiting.limiter, parts.live),
         has_worker=has_worker,
+        examiner=parts.examiner if has_worker else None,
         relayed_models=frozenset(each.model for each in parts.catalog.deployments if each.task_queue is not None),
     )
     return Doors(
@@ -192,6 +241,16 @@ def doors(parts: Parts, *, has_worker: bool) -> Doors:
         organization_id=parts.organization_id,
         temporal_ui_url=settings.temporal_ui_url,
         temporal_namespace=settings.temporal_namespace,
+        alerts=parts.alerts,
+        budgets=Budgets(parts.engine),
+        feedback=FeedbackMarks(parts.engine),
+        addresses=ClientAddresses(parse_networks(settings.trusted_proxies or "")),
+        block_book=parts.limiting.block_book,
+        blocks=parts.limiting.blocks,
+        limiter=parts.limiting.limiter,
+        limits=parts.limiting.limits,
+        similarity_logs=SimilarityLogs(parts.engine),
+        similarity=parts.similarity.step,
     )
 
 
@@ -204,14 +263,6 @@ async def listen_for_cancels(parts: Parts) -> None:
         parts.live.cancel(invocation_id, CancelRequest.model_validate(data))
 
     await parts.bus.subscribe(CANCEL_CHANNEL, cancel, on_gap=lambda: None)
-
-
-def policy_of(settings: Settings) -> Policy:
-    return builtin_policy(
-        secrets=Verdict(settings.secrets_action),
-        pii=Verdict(settings.pii_action),
-        limits=Limits(max_prompt_chars=settings.max_prompt_chars),
-    )
 
 
 def _telemetry_settings(settings: Settings, process_id: str) -> TelemetrySettings:

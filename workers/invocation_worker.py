@@ -9,6 +9,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from customhouse.contracts.timing import CALL_HEARTBEAT, DRAIN_TIMEOUT
 from workers.compose import Parts
 from workers.inline_executor import InlineExecutor
+from workflows.drift_watch import DriftWatch
 from workflows.governed_invocation import GovernedInvocation
 from workflows.housekeeping import Housekeeping
 
@@ -28,7 +29,7 @@ def invocation_worker(parts: Parts) -> Worker:
     return Worker(
         parts.temporal,
         task_queue=settings.task_queue,
-        workflows=[GovernedInvocation, Housekeeping],
+        workflows=[GovernedInvocation, Housekeeping, DriftWatch],
         activities=[
             parts.begin.begin,
             parts.call.call,
@@ -36,6 +37,7 @@ def invocation_worker(parts: Parts) -> Worker:
             parts.record.close,
             parts.housekeeping.make_partitions,
             parts.housekeeping.close_abandoned,
+            parts.drift.watch_drift,
         ],
         workflow_runner=SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner(),
         workflow_task_executor=None if settings.sandbox else InlineExecutor(max_workers=1),

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from customhouse.contracts.errors import ConfigurationError
+from customhouse.governance.limits.networks import Network, parse_network
 
 PREFIX = "CUSTOMHOUSE_"
 
@@ -98,14 +99,86 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people.")
 
+    alert_urls: Secret | None = Field(
+        None,
+        description="Where alerts are sent: apprise URLs, several separated by commas, each with a severity of its own "
+        "in front if wanted: `high=slack://…`. Unset: they are only listed.",
+    )
+    alert_min_severity: Literal["info", "low", "medium", "high", "critical"] = Field(
+        "medium", description="Least severe alerts to send: info, low, medium, high or critical."
+    )
+
     max_body_mb: float = Field(
         20, gt=0, le=1024, description="Largest request body in megabytes (10^6 bytes), up to 1024. Larger: 413."
     )
     max_prompt_chars: int = Field(
         1_000_000, ge=1, description="Longest prompt in characters, all messages together. Longer: blocked."
     )
+    similarity_retention_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        description="How long prompts are kept as vectors, in days, to compare new ones with.",
+    )
     pii_action: Action = Field("redact", description="What personal data in a text leads to: allow, redact or block.")
+    similarity_deadline_ms: float = Field(
+        50,
+        gt=0,
+        le=10_000,
+        description="How long a call waits for Postgres to find similar prompts, in milliseconds up to 10000. What is "
+        "late is left out, and an event says so.",
+    )
+    pii_restore: bool = Field(
+        default=False,
+        description="Put personal data that was redacted in a request back into its answer (true or false). Needs the "
+        "encryption key.",
+    )
+    abuse_threshold: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Probability from which a prompt counts as abuse and is blocked, over 0 up to 1.",
+    )
+    abuse_when: Literal["before", "alongside"] = Field(
+        "alongside",
+        description="When the thorough look for abuse is taken: `before` the provider is called, or `alongside` the "
+        "call, whose answer is then held until the verdict.",
+    )
+    disabled_checks: str = Field(
+        "", description="Names of checks that are switched off, separated by commas; `*`: all but the length's."
+    )
     secrets_action: Action = Field("block", description="What a secret in a text leads to: allow, redact or block.")
+    guardrails: Path | None = Field(
+        None, description="Path of the rules for GuardrailsAI's validators (YAML). Unset: none are used."
+    )
+
+    valkey_url: Secret | None = Field(
+        None,
+        description="Valkey in which several processes count rate limits together: `valkey://:password@host:6379/0`, "
+        "`valkeys://` for TLS. Unset: each process counts alone.",
+    )
+    rate_limits_when_away: Literal["open", "closed"] = Field(
+        "open",
+        description="While Valkey does not answer: `open` lets each process count alone, `closed` refuses calls that "
+        "have limits (503).",
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses and CIDRs, separated by commas, of the proxies whose `X-Forwarded-For` is believed. "
+        "Unset: none.",
+    )
+    auto_block_after: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="So many prompts of one user blocked as abuse, from one address, block that user there. 0: never.",
+    )
+    auto_block_window_minutes: float = Field(
+        10, gt=0, le=1440, description="Within so many minutes, up to 1440, for the former."
+    )
+    auto_block_minutes: float = Field(
+        60, gt=0, le=525_600, description="How long such a block lasts, in minutes, up to 525600."
+    )
 
     model_enabled: bool = Field(default=True, description="Let `up` start the local model (true or false).")
     model_port: Port | None = Field(None, description="Port of the local model. Default: a free one, kept.")
@@ -129,6 +202,20 @@ class Settings(BaseSettings):
             raise ValueError("is not a Postgres URL")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_networks(value)
+        return value
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _is_valkey(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("valkey://", "valkeys://", "valkey+")):
+            raise ValueError("is not a Valkey URL")
+        return value
+
     @field_validator("otlp_headers")
     @classmethod
     def _are_pairs(cls, value: SecretStr | None) -> SecretStr | None:
@@ -143,6 +230,11 @@ class Settings(BaseSettings):
     @property
     def max_body_bytes(self) -> int:
         return int(self.max_body_mb * 1_000_000)
+
+
+def parse_networks(text: str) -> list[Network]:
+    """`address,network`. ValueError, naming it, for a part that is neither."""
+    return [parse_network(part) for part in (part.strip() for part in text.split(",")) if part]
 
 
 def parse_headers(text: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeout
 with workflow.unsafe.imports_passed_through():
     from activities.call import CallActivity
     from customhouse.contracts.errors import (
+        BUDGET_REFUSALS,
         STREAM_BROKEN,
         ErrorRecord,
         FailureKind,
@@ -175,6 +176,8 @@ def _recorded(failure: FailureError, step: RouteStep) -> ErrorRecord:
 
 def _callers_part(last: ErrorRecord) -> dict[str, object]:
     """What the caller can mend gets the status that the provider gave it, so that clients act as they would there."""
+    if last.code in BUDGET_REFUSALS:
+        return {"status": last.status, "code": last.code, "message": last.message}
     if last.code == STREAM_BROKEN:
         return {"code": last.code, "message": last.message}
     if last.kind is FailureKind.TERMINAL and last.provider_status in (400, 413, 422):

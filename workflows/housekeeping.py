@@ -1,4 +1,4 @@
-"""Runs by a Temporal Schedule, every hour."""
+"""Runs by a Temporal Schedule, every ten minutes."""
 
 from __future__ import annotations
 

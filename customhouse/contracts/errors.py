@@ -7,10 +7,15 @@
     │   └── UnknownModel                404  model_not_found       no deployment serves the model
     ├── Unauthenticated                 401  invalid_api_key       no key, or a wrong, expired or revoked one
     ├── Forbidden                       403  forbidden             the key's role does not reach this far
+    ├── Blocked                         403  blocked               the caller's address, user, agent or key is blocked
+    ├── RateLimited                     429  rate_limit_exceeded   a limit of requests, tokens or dollars is reached
     ├── NotFound                        404  not_found             also: another organization's thing
     ├── Conflict                        409  conflict
     ├── IdempotencyMismatch             422  idempotency_key_reused  same key, another body
     ├── BlockedByPolicy                 403  blocked_by_policy     a check's finding forbids the call or its answer
+    ├── BudgetExceeded                  402  budget_exceeded       a hard budget has no room left for the call
+    │   ├── BudgetReserved              429  budget_reserved       its room is held by calls in flight, for now
+    │   └── BudgetPriceUnknown          403  budget_price_unknown  the deployment has no known price to hold
     ├── NoLawfulRoute                   403  no_lawful_route       the law leaves no deployment for this call
     ├── InvocationCancelled             409  invocation_cancelled  the caller or an operator cancelled it
     ├── InvocationFailed                502  invocation_failed     every attempt the route allows has failed
@@ -25,6 +30,7 @@ boundary (workflow result, database row) without its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -121,6 +127,23 @@ class Forbidden(CustomhouseError):
     code, status = "forbidden", 403
 
 
+class Blocked(CustomhouseError):
+    """The caller is on a block list, or not on the list of those who alone are let in."""
+
+    code, status = "blocked", 403
+
+
+class RateLimited(CustomhouseError):
+    """A limit of requests, tokens or dollars is reached; the message says which, of whom, and when to try again."""
+
+    code, status = "rate_limit_exceeded", 429
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.headers: Mapping[str, str] = {}
+        """`x-ratelimit-*` of the answer; they do not outlive the process that counted."""
+
+
 class NotFound(CustomhouseError):
     """There is no such thing in the caller's organization."""
 
@@ -143,6 +166,36 @@ class BlockedByPolicy(CustomhouseError):
     """A check's finding forbids the request or its answer."""
 
     code, status = "blocked_by_policy", 403
+
+
+class BudgetExceeded(CustomhouseError):
+    """A hard budget has no room left for the worst that the call may cost."""
+
+    code, status = "budget_exceeded", 402
+
+    kind: ClassVar[FailureKind] = FailureKind.TERMINAL
+    """Another deployment does not help: what is held is the worst of the whole route."""
+
+    def to_record(self) -> ErrorRecord:
+        return super().to_record().model_copy(update={"kind": self.kind})
+
+
+class BudgetReserved(BudgetExceeded):
+    """A hard budget has room left, but calls in flight hold it; they may give some back."""
+
+    code, status = "budget_reserved", 429
+
+
+class BudgetPriceUnknown(BudgetExceeded):
+    """A hard budget applies, and the deployment has no known price to hold against it."""
+
+    code, status = "budget_price_unknown", 403
+
+    kind = FailureKind.REROUTABLE
+
+
+BUDGET_REFUSALS = frozenset(each.code for each in (BudgetExceeded, BudgetReserved, BudgetPriceUnknown))
+"""Codes of attempts that were not made for want of room."""
 
 
 class NoLawfulRoute(CustomhouseError):

@@ -1,4 +1,4 @@
-"""Messages of the housekeeping workflow."""
+"""Messages of the workflows that run by the hour."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ class HousekeepingResult(BaseModel):
 
     partitions_made: list[str]
     invocations: Housekept
+
+
+class DriftResult(BaseModel):
+    """Result of the workflow `DriftWatch`."""
+
+    compared: int
+    """Organizations whose scores were looked at."""
+    alerts: int
+    """Those whose scores have drifted."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from customhouse.contracts.budgets import Shortage
 from customhouse.contracts.chat import ChatCompletion, ChatRequest, Labels, Usage
 from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.governance import Finding, InspectionContext, StepTiming, Verdict
@@ -128,6 +129,8 @@ class Decision(BaseModel):
     """Checks whose thorough look is taken while the provider is called; nothing is let out before their verdict."""
     context: InspectionContext = InspectionContext()
     """What those checks weigh besides the text."""
+    originals_ref: ContentRef | None = None
+    """The encrypted record of what was redacted, where policy restores it in the answer."""
     error: ErrorRecord | None = None
     """Why the invocation ends here: blocked, no lawful route, unknown model, invalid request."""
     steps: list[StepTiming] = []
@@ -191,6 +194,8 @@ class AttemptOutcome(BaseModel):
     error: ErrorRecord | None = None
     repair: Repair | None = None
     """Set where the answer missed its schema and asking again may help."""
+    shortages: list[Shortage] = []
+    """Budgets that had no room for more: the stream was ended there, and its answer is what had come until then."""
     steps: list[StepTiming] = []
     settled: bool = False
     """True where the attempt's row already holds this outcome."""
@@ -258,6 +263,9 @@ class InvocationResult(BaseModel):
     answer: ChatCompletion | None = None
     answer_ref: ContentRef | None = None
     """Set instead of `answer` for answers over 128 KiB: read them at `GET /api/v1/invocations/{id}`."""
+    originals_ref: ContentRef | None = None
+    """Set where policy restores in the answer what was redacted in the request: the record of it, which is read when
+    the answer is handed out. The answer itself is kept with placeholders."""
     usage: Usage | None = None
     usd_cost: Decimal | None = None
     """Sum over all attempts with a known price; None if none has one."""

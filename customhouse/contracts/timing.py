@@ -112,7 +112,7 @@ STREAM_BATCH = timedelta(milliseconds=200)
 
 # --- Housekeeping -----------------------------------------------------------------------------------------------------
 
-HOUSEKEEPING_INTERVAL = timedelta(hours=1)
+HOUSEKEEPING_INTERVAL = timedelta(minutes=10)
 
 HOUSEKEEPING_STEP_TIMEOUT = timedelta(minutes=10)
 
@@ -127,3 +127,90 @@ HOUSEKEEPING_RETRY = RetryPolicy(
 
 ABANDONED_AFTER = timedelta(minutes=10)
 """Younger invocations may be between their row and their workflow."""
+
+# --- Alerts -----------------------------------------------------------------------------------------------------------
+
+ALERT_DESK_PAUSE = timedelta(seconds=1)
+"""Between two rounds of writing alerts down: repeats meanwhile become one statement."""
+
+ALERT_DESK_DRAIN = timedelta(seconds=5)
+"""How long a process that stops may take to write down what waits."""
+
+ALERT_POLL = timedelta(seconds=5)
+"""How often the sender looks for alerts that other processes have raised, and for those to be tried again."""
+
+ALERT_SEND_TIMEOUT = timedelta(seconds=30)
+"""To one place."""
+
+ALERT_LEASE = timedelta(minutes=5)
+"""A sender that took alerts and is not heard of for so long has died, and another one takes them; longer than a full
+round to places that hang."""
+
+ALERT_RETRY = (timedelta(seconds=10), timedelta(minutes=15))
+"""First and longest pause before a place that failed is tried again."""
+
+ALERT_GIVE_UP = timedelta(hours=24)
+"""Older news is not sent any more; it stays in the list."""
+
+DRIFT_INTERVAL = timedelta(hours=1)
+
+DRIFT_STEP_TIMEOUT = timedelta(minutes=10)
+
+DRIFT_STEP_HEARTBEAT = timedelta(minutes=1)
+
+DRIFT_SPAN = timedelta(days=1)
+"""Scores of so long are compared with the training's."""
+
+# --- Limits and blocks ------------------------------------------------------------------------------------------------
+
+RATE_LIMIT_TIMEOUT = timedelta(milliseconds=50)
+"""The longest that a call waits for Valkey to count it."""
+
+RATE_LIMIT_PAUSE = timedelta(seconds=1)
+"""While Valkey is away it is asked this often, not by each call: those would all wait out the time-out."""
+
+RULES_RETRY = (timedelta(milliseconds=100), timedelta(seconds=5))
+"""First and longest pause between tries to read changed limits and blocks, while Postgres is away."""
+
+REFUSALS_TOLD_AFTER = timedelta(seconds=1)
+"""A refusal becomes an event this soon; the same one again is counted, and told once in REFUSALS_TOLD_EVERY."""
+
+REFUSALS_TOLD_EVERY = timedelta(minutes=1)
+
+SETTLE_PATIENCE = timedelta(seconds=30)
+"""Beyond an invocation's deadline: by then its tokens have been counted, or count as they were estimated."""
+
+# --- Validators -------------------------------------------------------------------------------------------------------
+
+VALIDATORS_LOAD_TIMEOUT = timedelta(minutes=3)
+"""GuardrailsAI takes 5 s to import on an idle machine, and some validators read models."""
+
+VALIDATORS_COPY_TIMEOUT = timedelta(seconds=5)
+"""A new process of the loaded validators takes some 20 ms."""
+
+VALIDATOR_SET_ASIDE = timedelta(seconds=30)
+"""How long a validator that hangs again and again is not asked."""
+
+# --- Similarity -------------------------------------------------------------------------------------------------------
+
+SIMILARITY_STATEMENT_TIMEOUT = timedelta(milliseconds=15)
+"""Postgres gives a search up by itself: the prompt goes on without, and the connection is good for the next one."""
+
+SIMILARITY_REFRESH = timedelta(seconds=1)
+"""How often a process asks for prompts that others have taken, and for those that were blocked."""
+
+SIMILARITY_OVERLAP = timedelta(seconds=10)
+"""Asked for again each time: what was begun before the last look, and committed after it."""
+
+SIMILARITY_SETTLED = timedelta(seconds=10)
+"""Staged prompts go into the index when they are this old, so when every process has seen them."""
+
+SIMILARITY_INDEX_PAUSE = (timedelta(milliseconds=100), timedelta(seconds=5))
+"""Between two batches into the index while there is work, and while there is none."""
+
+SIMILARITY_AGE_OUT_EVERY = timedelta(hours=1)
+
+# --- Budgets ----------------------------------------------------------------------------------------------------------
+
+BUDGET_WATCH_INTERVAL = timedelta(minutes=1)
+"""How often each process looks for thresholds that budgets have passed, should a notification be lost."""

@@ -38,17 +38,27 @@ class Located:
         return text.removeprefix(".")
 
 
-def load(text: str, source: str) -> Located:
-    """Parse YAML safely. Raises ConfigurationError naming the line for what is not plain, unambiguous YAML."""
+def load(
+    text: str,
+    source: str,
+    *,
+    what: str = "catalog",
+    wanted: str = "`providers` and `deployments`",
+    max_depth: int = MAX_DEPTH,
+) -> Located:
+    """Parse YAML safely. Raises ConfigurationError naming the line for what is not plain, unambiguous YAML.
+
+    `what` the file is and what is `wanted` in it are for the messages.
+    """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ConfigurationError(f"{source}:1: the catalog is larger than {MAX_BYTES // 1024} KiB. Split it.")
+        raise ConfigurationError(f"{source}:1: the {what} is larger than {MAX_BYTES // 1024} KiB. Split it.")
     try:
-        _refuse_tricks(text, source)
+        _refuse_tricks(text, source, max_depth)
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
             if node is None:
-                raise ConfigurationError(f"{source}:1: the catalog is empty. Add `providers` and `deployments`.")
+                raise ConfigurationError(f"{source}:1: the {what} is empty. Add {wanted}.")
             lines: dict[Location, int] = {}
             _index(node, (), lines, source)
             return Located(loader.construct_document(node), lines)
@@ -64,7 +74,7 @@ def load(text: str, source: str) -> Located:
         raise ConfigurationError(f"{source}:1: a value cannot be read: {error}") from None
 
 
-def _refuse_tricks(text: str, source: str) -> None:
+def _refuse_tricks(text: str, source: str, max_depth: int) -> None:
     """Aliases, which can make a small file huge, and nesting that only an attacker writes."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -75,8 +85,8 @@ def _refuse_tricks(text: str, source: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > MAX_DEPTH:
-            raise ConfigurationError(f"{source}:{line}: nested deeper than {MAX_DEPTH} levels; a catalog needs five.")
+        if depth > max_depth:
+            raise ConfigurationError(f"{source}:{line}: nested deeper than {max_depth} levels; five are mostly enough.")
 
 
 def _index(node: yaml.Node, location: Location, lines: dict[Location, int], source: str) -> None:
@@ -89,7 +99,8 @@ def _index(node: yaml.Node, location: Location, lines: dict[Location, int], sour
         for key, child in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise ConfigurationError(f"{source}:{line}: a field's name must be plain text.")
+                hint = " Put on, off, yes and no in quotes." if key.tag == "tag:yaml.org,2002:bool" else ""
+                raise ConfigurationError(f"{source}:{line}: a field's name must be plain text.{hint}")
             if key.value in seen:
                 raise ConfigurationError(
                     f"{source}:{line}: {Located.path((*location, key.value))}: the field occurs twice; remove one."

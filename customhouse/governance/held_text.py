@@ -8,9 +8,13 @@ from collections.abc import Callable
 
 from customhouse.contracts.governance import Finding
 from customhouse.governance.redaction import Placeholders, is_json_text, redact_text
+from customhouse.governance.text.characters import BREAKS, INVISIBLE, INVISIBLE_ASTRAL, MARKS, SURROGATES
 
-_BREAK = re.compile("[ \\t\\n\\r\\f\u2e80-\ud7ff\ue000-\U0010ffff]")
+_BREAK = re.compile(f"[ \\t\\n\\r\\f{BREAKS}]")
 """Where text may be cut: before ASCII white space, a CJK character or an emoji. See `Check.window`."""
+
+_UNSEEN = re.compile(f"[{INVISIBLE}{INVISIBLE_ASTRAL}{SURROGATES}{MARKS}]+")
+"""What normalization may leave out, or join to the character before it: it does not count for a window."""
 
 Inspect = Callable[[str], list[Finding]]
 """All output checks over one text; spans count from its beginning."""
@@ -27,9 +31,10 @@ class Offending(Exception):
 class HeldText:
     """Text in, governed text out.
 
-    Let out is what lies before a break that is at least `window` characters from the end and within no finding. By the
-    contract of `Check.window` no finding can then begin before the break and end in text that has not come yet, and
-    none before it can change. The rest is inspected again from the break on, so the whole costs linear time.
+    Let out is what lies before a break that is within no finding, and that at least `window` characters follow, not
+    counting those that nobody sees. By the contract of `Check.window` no finding can then begin before the break and
+    end in text that has not come yet, and none before it can change. The rest is inspected again from the break on, so
+    the whole costs linear time.
     """
 
     def __init__(
@@ -51,6 +56,10 @@ class HeldText:
         self._length = 0
         self._breaks: list[int] = []
         """Places where the held text may be cut, from left to right."""
+        self._seen = 0
+        """Visible characters that have come so far."""
+        self._seen_before: list[int] = []
+        """How many of them came before each of the breaks."""
         self._tried = 0
         """Breaks up to here have been tried with all the text that could change the outcome."""
 
@@ -60,11 +69,10 @@ class HeldText:
 
     def add(self, text: str) -> str:
         """Take the next piece; returns what may be let out now. Raises Offending where a finding forbids it."""
-        for match in _BREAK.finditer(text):
-            self._breaks.append(self._length + match.start())
+        self._note_breaks(text)
         self._pieces.append(text)
         self._length += len(text)
-        candidates = bisect_right(self._breaks, self._length - self._window)
+        candidates = bisect_right(self._seen_before, self._seen - self._window)
         if candidates <= self._tried or self._breaks[candidates - 1] == 0:
             return ""
         self._tried = candidates
@@ -77,6 +85,15 @@ class HeldText:
         """Let out all that is still held. Raises Offending where a finding forbids it."""
         held = self._join()
         return self._let_out(held, len(held), self._inspect(held)) if held else ""
+
+    def _note_breaks(self, text: str) -> None:
+        position = 0
+        for match in _BREAK.finditer(text):
+            self._seen += _visible(text[position : match.start()])
+            position = match.start()
+            self._breaks.append(self._length + position)
+            self._seen_before.append(self._seen)
+        self._seen += _visible(text[position:])
 
     def _join(self) -> str:
         held = "".join(self._pieces)
@@ -102,10 +119,16 @@ class HeldText:
             raise Offending(offending)
         self._pieces = [held[cut:]] if cut < len(held) else []
         self._length = len(held) - cut
-        self._breaks = [place - cut for place in self._breaks[bisect_right(self._breaks, cut - 1) :]]
+        past = bisect_right(self._breaks, cut - 1)
+        self._breaks = [place - cut for place in self._breaks[past:]]
+        self._seen_before = self._seen_before[past:]
         self._tried = 0
         redacted = [finding for finding in ready if finding.span is not None and self._is_redacting(finding)]
         return redact_text(held[:cut], redacted, self._placeholders, is_json=self._is_json)
+
+
+def _visible(text: str) -> int:
+    return len(text) if text.isascii() and text.isprintable() else len(_UNSEEN.sub("", text))
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

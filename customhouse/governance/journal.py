@@ -46,6 +46,16 @@ def _attempt(outcome: AttemptOutcome | None) -> Iterator[Event]:
             "stored_null",
             details={"deployment_id": outcome.step.deployment_id, "attempt": outcome.number},
         )
+    if outcome.shortages:
+        yield Event(
+            "budget_stopped_stream",
+            "ended",
+            details={
+                "deployment_id": outcome.step.deployment_id,
+                "attempt": outcome.number,
+                "budgets": [shortage.model_dump(mode="json") for shortage in outcome.shortages],
+            },
+        )
     if outcome.usage_estimated:
         yield Event(
             "usage_estimated",

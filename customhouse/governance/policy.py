@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -12,6 +12,11 @@ from customhouse.contracts.governance import Direction, Finding, Verdict
 
 DEFAULT_MAX_PROMPT_CHARS = 1_000_000
 """About 250,000 tokens: more than most models read, and far less than what a body may hold."""
+
+
+DEFAULT_ABUSE_THRESHOLD = 0.9
+"""The model's probabilities are calibrated for abuse and benign prompts in equal numbers. Real traffic has far less of
+it, so that at 0.5 most of what was blocked would be harmless."""
 
 
 class Limits(BaseModel):
@@ -93,6 +98,8 @@ class Policy(BaseModel):
     checks: Mapping[str, CheckRule] = {}
     """By name of the check; a check that is not named has the default rule."""
     limits: Limits = Limits()
+    restore: bool = False
+    """Whether placeholders for what was redacted in the request are replaced by it again in the answer."""
     max_repairs: Annotated[int, Field(ge=0, le=5)] = 1
     """How often the model is asked again when its answer misses the schema that the caller gave."""
     hold_stream: bool = False
@@ -127,6 +134,10 @@ def builtin_policy(
     secrets: Verdict = Verdict.BLOCK,
     pii: Verdict = Verdict.REDACT,
     limits: Limits | None = None,
+    restore: bool = False,
+    abuse_threshold: float = DEFAULT_ABUSE_THRESHOLD,
+    abuse_when: When = When.ALONGSIDE,
+    disabled: Iterable[str] = (),
 ) -> Policy:
     """The policy that holds where no other is published. Settings that differ from the default show in its version."""
     limits = limits or Limits()
@@ -135,11 +146,21 @@ def builtin_policy(
         f"pii-{pii}" if pii is not Verdict.REDACT else "",
         f"chars-{limits.max_prompt_chars}" if limits.max_prompt_chars != DEFAULT_MAX_PROMPT_CHARS else "",
         f"tokens-{limits.max_prompt_tokens}" if limits.max_prompt_tokens is not None else "",
+        "restore" if restore else "",
+        f"abuse-{abuse_threshold:g}" if abuse_threshold != DEFAULT_ABUSE_THRESHOLD else "",
+        f"abuse-{abuse_when}" if abuse_when is not When.ALONGSIDE else "",
+        *(f"no-{name}" for name in sorted(disabled)),
     ]
     return Policy(
         version="+".join(["builtin-1", *filter(None, changed)]),
         actions={
-            Direction.INPUT: {"secrets": secrets, "pii": pii, "prompt_length": Verdict.BLOCK},
+            Direction.INPUT: {
+                "secrets": secrets,
+                "pii": pii,
+                "prompt_length": Verdict.BLOCK,
+                "similarity": Verdict.BLOCK,
+                "similarity.campaign": Verdict.ALLOW,  # it raises an alert: many may well ask the same
+            },
             Direction.OUTPUT: {
                 "secrets": secrets,
                 "pii": pii,
@@ -148,7 +169,13 @@ def builtin_policy(
                 "json_schema.truncated": Verdict.ALLOW,
             },
         },
+        checks={
+            "abuse": CheckRule(when=abuse_when, thresholds={"*": Threshold(block=abuse_threshold)}),
+            "similarity": CheckRule(on_failure=OnFailure.OPEN),  # a busy database is no reason to refuse a prompt
+            **{name: CheckRule(enabled=False) for name in disabled},
+        },
         limits=limits,
+        restore=restore,
     )
 
 

@@ -25,7 +25,19 @@ class Placeholders:
     def name(self, kind: str, value: str) -> str:
         """`<EMAIL_1>` for the first e-mail address, `<EMAIL_2>` for the next one that differs."""
         numbers = self._numbers.setdefault(kind, {})
-        return f"<{kind.upper()}_{numbers.setdefault(value, len(numbers) + 1)}>"
+        return _placeholder(kind, numbers.setdefault(value, len(numbers) + 1))
+
+    def originals(self) -> dict[str, str]:
+        """Placeholder → the value that it stands for."""
+        return {
+            _placeholder(kind, number): value
+            for kind, numbers in self._numbers.items()
+            for value, number in numbers.items()
+        }
+
+
+def _placeholder(kind: str, number: int) -> str:
+    return f"<{kind.upper()}_{number}>"
 
 
 def redact_text(text: str, findings: Iterable[Finding], placeholders: Placeholders, *, is_json: bool = False) -> str:
@@ -60,12 +72,17 @@ def is_json_text(path: str) -> bool:
     return path.endswith(_JSON_TEXTS)
 
 
-def redact_request(request: ChatRequest, findings: Sequence[Finding]) -> ChatRequest:
-    """The request as the provider may see it. The request itself where there is nothing to redact."""
+def redact_request(
+    request: ChatRequest, findings: Sequence[Finding], placeholders: Placeholders | None = None
+) -> ChatRequest:
+    """The request as the provider may see it. The request itself where there is nothing to redact.
+
+    `placeholders`, where given, is told what was replaced.
+    """
     if not findings:
         return request
     document = request.wire()
-    _redact(document, request_passages(request), findings, Placeholders())
+    _redact(document, request_passages(request), findings, placeholders or Placeholders())
     return ChatRequest.model_validate(document)
 
 

@@ -52,3 +52,9 @@ def estimate_prompt_tokens(request: ChatRequest) -> int:
 def estimate_completion_tokens(answer: ChatCompletion) -> int:
     """Tokens of all that the model wrote."""
     return sum(estimate_tokens(passage.text) for passage in answer_passages(answer))
+
+
+def expected_tokens(request: ChatRequest) -> int:
+    """The most that a call is expected to use: its prompt, estimated, and what it allows the answers."""
+    most = request.max_completion_tokens or request.max_tokens or 0
+    return estimate_prompt_tokens(request) + most * (request.n or 1)

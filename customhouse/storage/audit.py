@@ -99,7 +99,7 @@ async def append(
     has no gap and no two rows follow the same one. The transaction must be READ COMMITTED, as ours all are: the row
     before is read after the lock is held.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(organization_id))))
+    await lock(connection, organization_id)
     # The details are hashed as Postgres gives them back, since `jsonb` keeps values, not their spelling.
     prepared = (
         await connection.execute(
@@ -122,6 +122,11 @@ async def append(
     digest = _digest(previous, row)
     await connection.execute(insert(AuditLog), {**row, "previous_hash": previous, "hash": digest})
     return AuditHead(sequence=row["sequence"], hash=digest.hex())
+
+
+async def lock(connection: AsyncConnection, organization_id: UUID) -> None:
+    """Until the transaction ends nobody else adds to the chain of the organization. Taken again, it costs nothing."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(organization_id))))
 
 
 async def verify(

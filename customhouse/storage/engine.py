@@ -40,6 +40,9 @@ _SERVER_AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53100", "53200", 
 """Shutting down, crashed, starting up, too many connections, disk or memory full, failed over to a read-only standby,
 idle too long. Class 08 (connection exception) counts as well. Each may pass without anything being changed here."""
 
+_ATTEMPT_KEYS = frozenset({"pk_attempts", "pk_budget_reservations"})
+"""Of an attempt, and of what it holds of a budget, which is written first."""
+
 _LOST_RACE = frozenset({"40001", "40P01", "55P03", "57014"})
 """Serialization failure, deadlock, and our own lock and statement time-outs: undone, and worth another try."""
 
@@ -182,7 +185,7 @@ def _milliseconds(duration: timedelta) -> int:
 
 def _opened_twice(error: psycopg.Error) -> bool:
     """Two workers opened an invocation's next attempt at once: a second try gives this one the number after it."""
-    return isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == "pk_attempts"
+    return isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name in _ATTEMPT_KEYS
 
 
 def _is_away(sqlstate: str | None) -> bool:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from customhouse.contracts.budgets import Shortage
 from customhouse.contracts.chat import ChatCompletion, Json
 from customhouse.contracts.errors import Conflict, ErrorRecord, IdempotencyMismatch, NotFound
 from customhouse.contracts.invocation import (
@@ -23,10 +25,12 @@ from customhouse.contracts.invocation import (
     InvocationStatus,
     RecordInput,
 )
+from customhouse.governance.budgets.refusals import refusal
 from customhouse.governance.journal import Event
 from customhouse.storage import ledger_sql as sql
 from customhouse.storage.ids import new_id
 from customhouse.storage.ledger_rows import Opening, as_json, identity, opening, settlement, settlement_or_nothing
+from customhouse.storage.similarity_rows import SimilarityRow, similarity
 from customhouse.storage.statements import Statements, storable
 
 RECORDED_CHANNEL = "customhouse_recorded"
@@ -65,6 +69,8 @@ class Cleared:
     """None where the decision that was passed is the one that stands."""
     opened: bool = False
     """Whether the first attempt was opened with it."""
+    is_budgeted: bool = False
+    """Whether that attempt holds a part of a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Opened:
 
     number: int
     outcome: AttemptOutcome | None = None
+    is_budgeted: bool = False
+    """Whether it holds a part of a budget."""
 
 
 class Ledger:
@@ -110,8 +118,9 @@ class Ledger:
         decision: Decision,
         request: Json | None,
         first: Opening | None = None,
+        prompt: SimilarityRow | None = None,
     ) -> Cleared:
-        """Record the decision and, unless an earlier one stands, open the first attempt with it.
+        """Record the decision, with what its prompt was near to; unless an earlier one stands, open the first attempt.
 
         Raises IdempotencyMismatch where the key stands for another request.
         """
@@ -120,6 +129,7 @@ class Ledger:
             {
                 **identity(invocation, workflow_id),
                 **({} if first is None else opening(first)),
+                **similarity(prompt),
                 "request": None if request is None else as_json(request),
                 "verdict": decision.verdict,
                 "policy_version": decision.policy_version,
@@ -132,11 +142,15 @@ class Ledger:
                 "Use a new key for a new request.",
                 param="Idempotency-Key",
             )
-        opened = first is not None and row.opened is not None
-        return Cleared(row.id, InvocationStatus(row.status), row.earlier, opened)
+        budgeted = None if first is None else row.is_budgeted
+        return Cleared(row.id, InvocationStatus(row.status), row.earlier, budgeted is not None, bool(budgeted))
 
     async def open_attempt(self, invocation: InvocationInput, attempt: Opening, *, after_attempt: int) -> Opened:
-        """Commit `started` before the provider is called; close what a crash has left open."""
+        """Commit `started` before the provider is called; close what a crash has left open.
+
+        Raises BudgetExceeded, or one of its kinds, where a hard budget has no room for the worst it may cost, and
+        Conflict where the invocation has ended meanwhile: a worker that had stalled comes too late.
+        """
         row = await self._statements.one(
             sql.OPEN,
             {
@@ -147,13 +161,22 @@ class Ledger:
                 **_closing(),
             },
         )
+        if row.refused is not None:
+            raise refusal([Shortage.model_validate(each) for each in row.refused], attempt.step.deployment_id)
+        if row.settled is None and row.opened is None:
+            raise Conflict(f"Invocation {invocation.invocation_id} has ended: no attempt is made for it any more.")
         if row.settled is None:
-            return Opened(row.opened)
+            return Opened(row.opened, is_budgeted=row.is_budgeted)
         outcome = AttemptOutcome.model_validate(row.outcome)
         if row.answer is not None:
             outcome.answer = ChatCompletion.model_validate(row.answer)
         outcome.settled = True
         return Opened(row.settled, outcome)
+
+    async def extend(self, invocation_id: UUID, number: int, usd: Decimal) -> list[Shortage]:
+        """Hold `usd` more of the budgets of an attempt that goes on; those that have no room, where nothing is held."""
+        row = await self._statements.one(sql.EXTEND, {"invocation_id": invocation_id, "number": number, "usd": usd})
+        return [Shortage.model_validate(each) for each in row.refused or ()]
 
     async def settle(self, invocation: InvocationInput, outcome: AttemptOutcome) -> None:
         """Settle an attempt that is not the invocation's last: a failure, or an answer to be repaired."""

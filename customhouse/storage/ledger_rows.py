@@ -21,6 +21,8 @@ class Opening:
     tokens_input_estimate: int
     usd_cost_estimate: Decimal | None
     """What it is charged with, should nobody ever learn what it cost; None where the price is not known."""
+    usd_worst: Decimal | None = None
+    """What is held of the budgets that apply to it; None where the price is not known."""
 
 
 def as_json(value: Any) -> str:
@@ -59,6 +61,7 @@ def opening(attempt: Opening) -> dict[str, Any]:
         "lane": step.lane,
         "tokens_input_estimate": attempt.tokens_input_estimate,
         "usd_cost_estimate": attempt.usd_cost_estimate,
+        "usd_worst": attempt.usd_worst,
     }
 
 

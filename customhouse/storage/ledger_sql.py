@@ -40,21 +40,52 @@ _CLEAR = """
         CASE WHEN i.decision = CAST(:decision AS jsonb) THEN NULL ELSE i.decision END AS earlier
 """
 
-CLEAR = statement(_CLEAR)
+# What the prompt was near to: a row for each, and its vector, for later ones to be compared with.
+_PROMPT_CTES = """
+    near AS (
+        INSERT INTO prompt_sim_logs (id, organization_id, invocation_id, user_id, agent_id, prompt_hash,
+            similarity_score, matched_prompt_hash, matched_invocation_id, threshold, blocked)
+        SELECT :sim_id, :organization_id, c.id, :user_id, :agent_id, :prompt_hash, :similarity_score,
+            :matched_prompt_hash, :matched_invocation_id, :threshold, :prompt_blocked
+        FROM cleared c WHERE c.earlier IS NULL AND CAST(:prompt_hash AS text) IS NOT NULL
+    ), staged AS (
+        INSERT INTO prompt_vectors_staged (id, organization_id, prompt_hash, vector, user_id, agent_id, blocked)
+        SELECT c.id, :organization_id, :prompt_hash, :prompt_vector, :user_id, :agent_id, :prompt_blocked
+        FROM cleared c WHERE c.earlier IS NULL AND CAST(:prompt_vector AS bytea) IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), condemned AS (
+        INSERT INTO blocked_prompts (id, organization_id, prompt_hash, vector)
+        SELECT c.id, :organization_id, :prompt_hash, :prompt_vector
+        FROM cleared c WHERE c.earlier IS NULL AND CAST(:is_abuse AS boolean)
+        ON CONFLICT DO NOTHING
+    )
+"""
 
-# The usual case in one round trip: an attempt is opened with the decision, unless an earlier decision stands already.
+CLEAR = statement(f"WITH cleared AS ({_CLEAR}), {_PROMPT_CTES} SELECT id, status, earlier FROM cleared")
+
+# What an attempt holds of the budgets that apply to it. An organization without any pays for one look into an index.
+_RESERVE = """
+    CASE WHEN EXISTS (SELECT FROM budgets WHERE organization_id = :organization_id AND deleted_at IS NULL)
+        THEN budget_reserve({invocation_id}, {number}, CAST(:usd_worst AS numeric)) END AS room
+"""
+
+# The usual case in one round trip: an attempt is opened with the decision, unless an earlier decision stands already,
+# or a budget has no room; `open_attempt`, which follows then, says so.
 CLEAR_AND_OPEN = statement(
     f"""
-    WITH cleared AS ({_CLEAR}), opened AS (
+    WITH cleared AS ({_CLEAR}), {_PROMPT_CTES}, room AS MATERIALIZED (
+        SELECT c.id, {_RESERVE.format(invocation_id="c.id", number="1")}
+        FROM cleared c WHERE c.earlier IS NULL AND c.status = 'running'
+    ), opened AS (
         INSERT INTO attempts (
             invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status,
-            tokens_input_estimate, usd_cost_estimate)
-        SELECT c.id, 1, :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane, 'started',
-            :tokens_input_estimate, :usd_cost_estimate
-        FROM cleared c WHERE c.earlier IS NULL AND c.status = 'running'
-        RETURNING number
+            tokens_input_estimate, usd_cost_estimate, is_budgeted)
+        SELECT r.id, 1, :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane, 'started',
+            :tokens_input_estimate, :usd_cost_estimate, r.room IS NOT NULL
+        FROM room r WHERE r.room->'refused' IS NULL
+        RETURNING is_budgeted
     )
-    SELECT c.id, c.status, c.earlier, (SELECT number FROM opened) AS opened FROM cleared c
+    SELECT c.id, c.status, c.earlier, (SELECT is_budgeted FROM opened) AS is_budgeted FROM cleared c
     """
 )
 
@@ -83,24 +114,32 @@ _CLOSE_CTES = """
     )
 """
 
+# What a crash has left open is closed first (`first` makes it so): it gives back what it held of the budgets.
 OPEN = statement(
     f"""
     WITH {_CLOSE_CTES}, settled AS (
         SELECT number, answer, outcome FROM attempts
         WHERE invocation_id = :invocation_id AND status IN ('succeeded', 'cancelled') AND number > :after_attempt
         ORDER BY number LIMIT 1
+    ), room AS MATERIALIZED (
+        SELECT next.number, {_RESERVE.format(invocation_id=":invocation_id", number="next.number")}
+        FROM (
+            SELECT coalesce(max(number), 0) + 1 AS number FROM attempts WHERE invocation_id = :invocation_id
+        ) AS next, (SELECT count(*) FROM closed) AS first
+        WHERE NOT EXISTS (SELECT FROM settled)
+            AND NOT EXISTS (SELECT FROM invocations WHERE id = :invocation_id AND finished_at IS NOT NULL)
     ), opened AS (
         INSERT INTO attempts (
             invocation_id, number, organization_id, deployment_id, model, provider, region, lane, status,
-            tokens_input_estimate, usd_cost_estimate)
-        SELECT :invocation_id, coalesce((SELECT max(number) FROM attempts WHERE invocation_id = :invocation_id), 0) + 1,
-            :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane, 'started',
-            :tokens_input_estimate, :usd_cost_estimate
-        WHERE NOT EXISTS (SELECT FROM settled)
-        RETURNING number
+            tokens_input_estimate, usd_cost_estimate, is_budgeted)
+        SELECT :invocation_id, r.number, :organization_id, :deployment_id, :step_model, :provider, :step_region, :lane,
+            'started', :tokens_input_estimate, :usd_cost_estimate, r.room IS NOT NULL
+        FROM room r WHERE r.room->'refused' IS NULL
+        RETURNING number, is_budgeted
     )
-    SELECT (SELECT number FROM opened) AS opened, settled.number AS settled, settled.answer, settled.outcome
-    FROM (SELECT) AS one LEFT JOIN settled ON true
+    SELECT opened.number AS opened, opened.is_budgeted, settled.number AS settled, settled.answer, settled.outcome,
+        (SELECT room->'refused' FROM room) AS refused
+    FROM (SELECT) AS one LEFT JOIN settled ON true LEFT JOIN opened ON true
     """
 )
 
@@ -267,3 +306,5 @@ ABANDON = statement(
     SELECT :event_id, 'invocation_abandoned', 'closed', user_id, organization_id, id, CAST(:error AS jsonb) FROM ended
     """
 )
+
+EXTEND = statement("SELECT budget_extend(:invocation_id, :number, :usd) AS refused")

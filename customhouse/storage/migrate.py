@@ -26,7 +26,7 @@ from customhouse.storage.engine import connect_args, is_connection_failure, pars
 _LOCK_KEY = 0x4355_5354_4F4D
 """Advisory lock that one migrating process holds ("CUSTOM" in ASCII); any constant that no other program uses."""
 
-_PARTITION = re.compile(r"_(default|y\d{4}m\d{2})$")
+_PARTITION = re.compile(r"_(default|y\d{4}m\d{2}|p\d{2})$")
 
 _NO_EXTENSION = frozenset({"0A000", "58P01", "42501"})
 """What CREATE EXTENSION says where pgvector is not installed, or where this user may not create it."""

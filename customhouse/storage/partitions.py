@@ -26,6 +26,7 @@ _PARTITIONS = text(
     FROM pg_inherits
     JOIN pg_class parent ON parent.oid = inhparent
     JOIN pg_class child ON child.oid = inhrelid
+    JOIN pg_partitioned_table ON partrelid = inhparent AND partstrat = 'r'
     WHERE parent.relkind = 'p' AND parent.relnamespace = to_regnamespace(current_schema())
     ORDER BY parent.relname, child.relname
     """
@@ -35,7 +36,7 @@ _PARTITIONS = text(
 def partitioned_tables() -> list[Table]:
     """Every table that is partitioned by month, by name."""
     tables = Base.metadata.tables.values()
-    return sorted((t for t in tables if t.dialect_options["postgresql"]["partition_by"]), key=lambda t: t.name)
+    return sorted((t for t in tables if _is_by_month(t)), key=lambda t: t.name)
 
 
 async def list_partitions(engine: AsyncEngine) -> dict[str, list[str]]:
@@ -87,6 +88,11 @@ async def _list(connection: AsyncConnection) -> dict[str, list[str]]:
     for row in await connection.execute(_PARTITIONS):
         found.setdefault(row.parent, []).append(row.child)
     return found
+
+
+def _is_by_month(table: Table) -> bool:
+    """Prompts' vectors are partitioned, too, but by organization: once and for all."""
+    return str(table.dialect_options["postgresql"]["partition_by"] or "").startswith("RANGE")
 
 
 def _month_after(moment: datetime, months: int) -> datetime:

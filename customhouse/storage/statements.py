@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import TracebackType
+from datetime import timedelta
+from types import MappingProxyType, TracebackType
 from typing import Any, LiteralString, NamedTuple, Self
 
 import orjson
@@ -26,6 +27,8 @@ Row = Any
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 _NUL = "\\u0000"
+
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
 def statement(text: str) -> LiteralString:
@@ -49,11 +52,22 @@ class Statements:
     A connection that Postgres dropped raises psycopg's OperationalError once and is replaced.
     """
 
-    def __init__(self, database_url: str, *, size: int, application_name: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        size: int,
+        application_name: str,
+        statement_timeout: timedelta = STATEMENT_TIMEOUT,
+        parameters: Mapping[str, str] = _NO_PARAMETERS,
+    ) -> None:
+        """`parameters`: of Postgres, for these connections alone."""
+        arguments = connect_args(application_name, statement_timeout=statement_timeout)
+        arguments["options"] += "".join(f" -c {name}={value}" for name, value in parameters.items())
         self._pool: AsyncConnectionPool[AsyncConnection[NamedTuple]] = AsyncConnectionPool(
             libpq_url(database_url),
             kwargs={
-                **connect_args(application_name, statement_timeout=STATEMENT_TIMEOUT),
+                **arguments,
                 "autocommit": True,
                 "prepare_threshold": 1,
                 "row_factory": namedtuple_row,

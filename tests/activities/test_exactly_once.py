@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.check_threads import CheckThreads
+from activities.examination import Examiner
 from activities.inspection import Inspector
 from customhouse.client import invocation_input
 from customhouse.contracts.chat import ChatRequest
@@ -101,7 +102,9 @@ async def attempts(tenant: Tenant) -> list[tuple[int, str]]:
 async def test_the_decision_stands_under_a_new_policy(tenant: Tenant, steps: Steps) -> None:
     decision = await steps.clear()
     harsher = builtin_policy(pii=Verdict.BLOCK)
-    changed = replace(steps.parts.begin.clear, inspector=Inspector(builtin_checks(harsher), harsher, CheckThreads()))
+    inspector = Inspector(builtin_checks(harsher), harsher, CheckThreads())
+    examiner = Examiner(inspector, steps.parts.limiting.admittance, None)
+    changed = replace(steps.parts.begin.clear, examiner=examiner)
     begin = replace(steps.parts.begin, clear=changed)
     again = (await ActivityEnvironment().run(begin.begin, steps.invocation)).decision
     assert again is not None

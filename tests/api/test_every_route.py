@@ -26,7 +26,9 @@ from tests.doubles.house import House, Tenant
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 
 Access = Literal["open", "member", "operator"]
-Foreign = Literal["own only", "nothing of others", "not found", "forbidden", "is not bound"]
+Foreign = Literal[
+    "own only", "nothing of others", "lists nothing", "not found", "forbidden", "is not bound", "changes own"
+]
 
 OPEN_ROUTES = {
     ("GET", "/healthz"),
@@ -40,6 +42,8 @@ OPEN_ROUTES = {
 
 CHAT: Json = {"model": "solo", "messages": HELLO}
 
+BUDGET: Json = {"name": "all", "scope": "organization", "period": "month", "amount_usd": "1000"}
+
 ROUTES: dict[tuple[str, str], tuple[Access, Foreign, Json | None]] = {
     ("POST", "/v1/chat/completions"): ("member", "own only", CHAT),
     ("GET", "/v1/models"): ("member", "is not bound", None),
@@ -50,6 +54,25 @@ ROUTES: dict[tuple[str, str], tuple[Access, Foreign, Json | None]] = {
     ("GET", "/api/v1/invocations/{invocation_id}/stream"): ("member", "not found", None),
     ("POST", "/api/v1/invocations/{invocation_id}/cancel"): ("member", "not found", None),
     ("GET", "/api/v1/cost-logs"): ("member", "nothing of others", None),
+    ("GET", "/api/v1/similarity-logs"): ("member", "lists nothing", None),
+    ("GET", "/api/v1/similarity-logs/savings"): ("member", "is not bound", None),
+    ("GET", "/api/v1/alerts"): ("operator", "lists nothing", None),
+    ("GET", "/api/v1/alerts/{alert_id}"): ("operator", "not found", None),
+    ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): ("operator", "not found", None),
+    ("POST", "/api/v1/alerts/{alert_id}/close"): ("operator", "not found", None),
+    ("GET", "/api/v1/feedback"): ("member", "lists nothing", None),
+    ("POST", "/api/v1/feedback"): ("member", "not found", {"invocation_id": str(UUID(int=0)), "mark": "wrong"}),
+    ("GET", "/api/v1/limits"): ("member", "lists nothing", None),
+    ("PUT", "/api/v1/limits"): ("operator", "changes own", {"scope": "organization", "requests": 1000}),
+    ("DELETE", "/api/v1/limits/{limit_id}"): ("operator", "not found", None),
+    ("GET", "/api/v1/blocks"): ("operator", "lists nothing", None),
+    ("POST", "/api/v1/blocks"): ("operator", "changes own", {"kind": "user", "subject": "u", "reason": "a test"}),
+    ("DELETE", "/api/v1/blocks/{block_id}"): ("operator", "not found", None),
+    ("GET", "/api/v1/budgets"): ("member", "lists nothing", None),
+    ("POST", "/api/v1/budgets"): ("operator", "changes own", BUDGET),
+    ("GET", "/api/v1/budgets/{budget_id}"): ("member", "not found", None),
+    ("PATCH", "/api/v1/budgets/{budget_id}"): ("operator", "not found", {"hard": False}),
+    ("DELETE", "/api/v1/budgets/{budget_id}"): ("operator", "not found", None),
     ("GET", "/openapi.json"): ("member", "is not bound", None),
     ("POST", "/api/v1/codec/decode"): ("operator", "forbidden", {"payloads": []}),
     ("POST", "/api/v1/codec/encode"): ("operator", "forbidden", {"payloads": []}),
@@ -79,7 +102,10 @@ async def theirs(house: House, tenant: Tenant) -> tuple[Tenant, UUID]:
 
 
 def url_of(path: str, invocation_id: UUID) -> str:
-    return path.replace("{invocation_id}", str(invocation_id)).replace("{model:path}", "solo")
+    ids = ("{invocation_id}", "{limit_id}", "{block_id}", "{alert_id}", "{budget_id}")
+    for name in ids:
+        path = path.replace(name, str(invocation_id))
+    return path.replace("{model:path}", "solo")
 
 
 def test_every_route_is_known(house: House) -> None:
@@ -132,6 +158,8 @@ async def test_with_a_foreign_key(
     """Not even an administrator of another organization sees anything, or learns that there is something."""
     other, invocation_id = theirs
     _, foreign, body = ROUTES[method, path]
+    if body is not None and "invocation_id" in body:
+        body = {**body, "invocation_id": str(invocation_id)}
     admin = await house.tenant(Role.ADMIN, of=tenant)
     before = await other.invocations()
     response = await admin.http.request(
@@ -141,6 +169,8 @@ async def test_with_a_foreign_key(
         assert response.status_code == 404
     elif foreign == "forbidden":
         assert response.status_code == 403
+    elif foreign == "lists nothing":
+        assert response.json() == {"data": [], "next": None}
     elif foreign == "nothing of others":
         assert response.json() == {"data": [], "next": None}
         for query in ({"agent_id": "their agent"}, {"model": "solo"}):

@@ -196,6 +196,7 @@ async def running_house(
             "task_queue": task_queue,
             "catalog": folder / "catalog.yaml",
             "sandbox": True,
+            "similarity_deadline_ms": 10_000,  # the machine of a test run is busy
             **settings,
         }
         chosen = Settings(**given)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 
 PRIVATE_KEY = "\n".join(
@@ -43,3 +47,42 @@ PII = {
 }
 
 MORE_PII = ("(415) 555-2671", "415-555-2671", "5555555555554444", "3782 822463 10005", "GB29NWBK60161331926819")
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+UNBROKEN: Mapping[str, Callable[[str], str]] = {
+    "base64": _base64,
+    "base64 for URLs, without padding": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 of base64 of base64": lambda text: _base64(_base64(_base64(text))),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "hex of base64": lambda text: _base64(text).encode().hex(),
+    "percent": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent of base64": lambda text: quote(_base64(text), safe=""),
+    "entities": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "unicode escapes": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    "byte escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "variation selectors": lambda text: "".join(
+        chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in text.encode()
+    ),
+}
+"""Encodings that leave no white space: they are found in streams as well."""
+
+DISGUISES: Mapping[str, Callable[[str], str]] = {
+    "zero width": "\u200b".join,
+    "byte order marks": "\ufeff".join,
+    "variation selectors between": "\ufe0f\ufe0e".join,
+    "bidi overrides": lambda text: f"\u202e{text}\u202c",
+    "many of them": lambda text: ("\u2060" * 40).join(text),
+    "stray accents": "\u0335\u0360".join,
+    "full width": lambda text: text.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)}),
+    "mathematical": lambda text: text.translate(
+        {ord("A") + at: 0x1D400 + at for at in range(26)} | {ord("a") + at: 0x1D41A + at for at in range(26)}
+    ),
+    "tags": lambda text: "".join(chr(0xE0000 + ord(each)) if " " <= each <= "~" else each for each in text),
+    "control characters": "\x07\x7f".join,
+}
+"""Other spellings: what a reader sees, or a model reads, is the same."""

@@ -10,6 +10,7 @@ import pytest
 
 from activities.check_threads import CheckThreads
 from activities.clear import Clear
+from activities.examination import Examiner
 from activities.inspection import MAX_INLINE_CHARS, Inspector
 from customhouse.client import invocation_input
 from customhouse.contracts.chat import ChatRequest
@@ -40,7 +41,9 @@ class Noticing(SecretsCheck):
 
 def clear_of(tenant: Tenant, policy: Policy, check: SecretsCheck | None = None) -> Clear:
     suite = CheckSuite([PromptLengthCheck(policy.limits), check or SecretsCheck()])
-    return replace(tenant.house.parts.begin.clear, inspector=Inspector(suite, policy, CheckThreads()))
+    inspector = Inspector(suite, policy, CheckThreads())
+    parts = tenant.house.parts
+    return replace(parts.begin.clear, examiner=Examiner(inspector, parts.limiting.admittance, None))
 
 
 async def decision_of(tenant: Tenant, clear: Clear, content: str, **fields: Any) -> Decision:

@@ -14,14 +14,16 @@ from customhouse.governance.redaction import Placeholders, redact_answer, redact
 from customhouse.governance.streaming import StreamGovernor
 from customhouse.governance.verdict import action_for, decide, to_redact
 from tests.governance.answers import answer, chunk, joined
-from tests.governance.samples import MORE_PII, PII, SECRETS, SPACED_SECRETS
+from tests.governance.samples import DISGUISES, MORE_PII, PII, SECRETS, SPACED_SECRETS, UNBROKEN
 
 PATH = "choices.0.message.content"
 REDACT_ALL = builtin_policy(secrets=Verdict.REDACT)
 POLICIES = (DEFAULT_POLICY, REDACT_ALL)
 SUITE = builtin_checks(DEFAULT_POLICY)
 
-planted = st.sampled_from([*SECRETS.values(), *SPACED_SECRETS, *PII.values(), *MORE_PII])
+plain = st.sampled_from([*SECRETS.values(), *SPACED_SECRETS, *PII.values(), *MORE_PII])
+disguised = st.builds(lambda text, how: how(text), plain, st.sampled_from([*UNBROKEN.values(), *DISGUISES.values()]))
+planted = st.one_of(plain, disguised)
 broken = st.builds(lambda text, cut: text[: max(1, int(len(text) * cut))], planted, st.floats(0, 1))
 filler = st.one_of(
     st.text(alphabet="ab1 +-.@:/\"'\n\t49\\(){}", max_size=40),
@@ -39,6 +41,15 @@ filler = st.one_of(
             "漢字かな交じり文",
             "🙂",
             "\u00a0",
+            "\u200b" * 120,
+            "\u200b ",
+            "\ufeff",
+            "\u0335",
+            "ﻻ㎏",
+            "а",
+            "%",
+            "&#6",
+            "\\u00",
             " " * 70,
         ]
     ),
@@ -104,3 +115,19 @@ def test_a_planted_secret_never_leaves(secret: str, lead: str, tail: str, size: 
         assert secret not in joined([*released, *finished.chunks])
         assert finished.verdict in (Verdict.BLOCK, Verdict.REDACT)
         assert secret not in str(finished.findings)
+
+
+@pytest.mark.parametrize("how", [*UNBROKEN, *DISGUISES])
+@settings(max_examples=15, deadline=None)
+@given(secret=st.sampled_from([*SECRETS.values()]), size=st.integers(1, 60))
+def test_nor_does_one_that_is_encoded_or_spelled_otherwise(how: str, secret: str, size: int) -> None:
+    hidden = {**UNBROKEN, **DISGUISES}[how](secret)
+    text = f"Of course, here it is for you to read: {hidden} and that is all there is to say. {'So long. ' * 30}"
+    governor = StreamGovernor(SUITE, DEFAULT_POLICY)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    released = [out for piece in pieces for out in governor.feed(chunk({"content": piece}))]
+    finished = governor.finish(answer({"content": text}))
+    assert finished.verdict is Verdict.BLOCK
+    assert finished.findings == _whole(text, DEFAULT_POLICY)[0]
+    # Of a private key the header is what is found, and nothing of it may have left either.
+    assert f"Of course, here it is for you to read: {hidden[:5]}" not in joined([*released, *finished.chunks])

@@ -333,3 +333,15 @@ class TestAbandon:
         error = ErrorRecord(code="gone", message="Gone.", status=502)
         assert await ledger.abandon(stranger, invocation.invocation_id, error) is None
         assert await ledger.result(organization, invocation.invocation_id) is None
+
+    async def test_no_attempt_is_made_for_it_any_more(
+        self, engine: AsyncEngine, ledger: Ledger, organization: UUID
+    ) -> None:
+        """By a worker that stalled, and wakes when others have ended its invocation."""
+        invocation, _ = await cleared(ledger, organization)
+        await ledger.abandon(organization, invocation.invocation_id, ErrorRecord(code="gone", message="G.", status=502))
+        with pytest.raises(Conflict, match="has ended"):
+            await opened(ledger, invocation)
+        async with engine.connect() as connection:
+            count = text("SELECT count(*) FROM attempts WHERE invocation_id = :id")
+            assert (await connection.execute(count, {"id": invocation.invocation_id})).scalar_one() == 0

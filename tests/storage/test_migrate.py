@@ -35,7 +35,8 @@ def test_models_and_migrations_are_in_step(database_url: str) -> None:
         )
         assert compare_metadata(context, Base.metadata) == []
         # Alembic does not compare this.
-        partitioned = connection.execute(text("SELECT relname FROM pg_class WHERE relkind = 'p'")).scalars()
+        by_month = "SELECT partrelid::regclass::text FROM pg_partitioned_table WHERE partstrat = 'r'"
+        partitioned = connection.execute(text(by_month)).scalars()
         assert set(partitioned) == {table.name for table in partitioned_tables()}
 
 

@@ -16,6 +16,7 @@ from customhouse.contracts.errors import ConfigurationError, CustomhouseError
 from customhouse.integrations.telemetry import TelemetrySettings, probe_collector
 from workers.catalog_file import load_catalog
 from workers.database import database_url
+from workers.doctor.alerts import probe_alerts
 from workers.doctor.database import probe_database
 from workers.doctor.finding import Finding, State, off, ok, wrong
 from workers.doctor.local import probe_api, probe_data_dir, probe_encryption_key, probe_variables
@@ -38,6 +39,7 @@ PARTS = (
     "database",
     "temporal",
     "collector",
+    "alerts",
     "api",
     "providers",
 )
@@ -61,6 +63,7 @@ async def diagnose(settings: Settings, environ: Mapping[str, str], parts: Sequen
         "database": lambda: _database(settings),
         "temporal": lambda: _temporal(settings),
         "collector": lambda: _collector(settings),
+        "alerts": lambda: _now([probe_alerts(settings)]),
         "api": lambda: probe_api(reachable(settings.host), settings.port),
         "providers": lambda: probe_providers(catalog, environ) if catalog else _now([]),
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
 from customhouse.contracts.governance import Direction, Finding, InspectionContext
+from customhouse.governance.text.view import TextView, view_of
 
 MAX_FINDINGS = 500
 """Most findings of one check in one inspection: they are recorded with the decision, some 200 bytes each."""
@@ -17,7 +19,7 @@ MAX_CANDIDATES = 20_000
 of them is made to cost."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Passage:
     """One text within a request or an answer."""
 
@@ -29,6 +31,11 @@ class Passage:
     """Came from a tool or a document, whatever the message's role: its direction is TOOL_RESULT."""
     is_name: bool = False
     """The text names a field of the object at `path`. It cannot be rewritten, so what is found there has no span."""
+
+    @cached_property
+    def view(self) -> TextView:
+        """The text normalized, and what is encoded in it: made once for all checks, when the first one asks."""
+        return view_of(self.text)
 
     def direction(self, side: Direction) -> Direction:
         """On the request's side, what comes from a tool or a document is told apart from what the caller wrote."""

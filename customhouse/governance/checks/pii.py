@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
 from string import ascii_uppercase
 
 import phonenumbers
 from stdnum import iban, luhn, numdb
 from stdnum.us import ssn
 
-from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Cost, Need, Passage
-from customhouse.governance.checks.patterns import Match, PatternSet, encodable
+from customhouse.contracts.governance import Severity
+from customhouse.governance.checks.base import MAX_CANDIDATES
+from customhouse.governance.checks.pattern_check import PatternCheck
+from customhouse.governance.checks.patterns import Match
+from customhouse.governance.text.form import How
 
 EMAIL = r"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
 """ASCII addresses; lengths of the local part and of a label are those of RFC 5321 and RFC 1035. `git@host` is how
@@ -60,20 +61,19 @@ Trim = Callable[[str], int]
 """Length of the longest valid number at the start of a candidate; 0 where there is none."""
 
 
-class PiiCheck:
-    """Reports personal data. One pass over the text tells whether a form occurs at all; the rest is for candidates."""
+class PiiCheck(PatternCheck):
+    """Reports personal data."""
 
     name = "pii"
-    version = "1"
-    directions = frozenset(Direction)
-    cost = Cost.LIGHT
-    needs = frozenset({Need.FORMS})
+    version = "2"
+    severity = Severity.MEDIUM
     window = 66
     """The longest forms with spaces are IBANs: 34 characters, 30 spaces, and a look beyond."""
+    unread = frozenset({How.ROT13, How.REVERSED, How.LEETSPEAK, How.SPACED_LETTERS, How.MORSE})
+    """They make digits of letters, or letters of digits, or join the digits of tables."""
 
     def __init__(self) -> None:
-        self._patterns = PatternSet([EMAIL, f"{PHONE}|{NANP_PHONE}", CARD, IBAN, SSN])
-        self._kinds = ("email", "phone", "payment_card", "iban", "us_ssn")
+        super().__init__([EMAIL, f"{PHONE}|{NANP_PHONE}", CARD, IBAN, SSN], tuple(_LABELS))
         self._candidates: tuple[tuple[re.Pattern[str], Trim] | None, ...] = (
             None,
             (re.compile(rf"(?<![\w+]){PHONE}(?![0-9])|(?<![\w+\-.]){NANP_PHONE}(?!\w|-\w)"), _phone),
@@ -82,25 +82,13 @@ class PiiCheck:
             (re.compile(rf"(?<![\w\-]){SSN}(?!\w|-\w)"), _ssn),
         )
 
-    def may_find(self, text: str) -> bool:
-        return any(True for _ in self._patterns.hits(encodable(text)))
-
-    def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
-        text = encodable(passage.text)
-        return [
-            self._finding(self._kinds[index], passage.path, direction, found)
-            for index in self._patterns.hits(text)
-            for found in islice(self._matches(index, text), MAX_FINDINGS + 1)
-        ]
-
-    def _matches(self, index: int, text: str) -> Iterator[Match | None]:
-        """Every match from left to right; None for the rest of a text that has too many candidates to look at."""
+    def _matches(self, index: int, text: str, *, is_form: bool) -> Iterator[Match | None]:  # noqa: ARG002 - all the same
         candidate = self._candidates[index]
         if candidate is None:
             yield from (found for found in self._patterns.matches(index, text) if not text.startswith("git@", found[0]))
             return
         pattern, trim = candidate
-        left = _most_misses(self._kinds[index])
+        left = self._most_misses(self._kinds[index])
         position = 0
         while match := pattern.search(text, position):
             start = match.start()
@@ -115,22 +103,11 @@ class PiiCheck:
             # A candidate that is no number must not hide one that begins within it.
             position = start + (length or 1)
 
-    @staticmethod
-    def _finding(kind: str, path: str, direction: Direction, found: Match | None) -> Finding:
-        return Finding(
-            check="pii",
-            kind=kind if found else "too_many",
-            severity=Severity.MEDIUM,
-            direction=direction,
-            span=Span(path=path, start=found[0], end=found[1]) if found else None,
-            explanation=f"The text has the form of {_LABELS[kind]}."
-            if found
-            else f"The text has more than {_most_misses(kind)} stretches that only look like {_LABELS[kind]}.",
-        )
+    def _says(self, kind: str) -> str:
+        return _LABELS[kind]
 
-
-def _most_misses(kind: str) -> int:
-    return MAX_PHONE_CANDIDATES if kind == "phone" else MAX_CANDIDATES
+    def _most_misses(self, kind: str) -> int:
+        return MAX_PHONE_CANDIDATES if kind == "phone" else MAX_CANDIDATES
 
 
 def _groups_longest_first(candidate: str) -> Iterator[str]:
@@ -154,9 +131,17 @@ def _phone(candidate: str) -> int:
         count = sum(character.isdigit() for character in text)
         if count < max(wanted, 7):
             return 0
-        if wanted in (0, count) and phonenumbers.is_valid_number(phonenumbers.parse(text, None)):
+        if wanted in (0, count) and _is_phone(text):
             return len(text)
     return 0
+
+
+def _is_phone(text: str) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, None))
+    except phonenumbers.NumberParseException:
+        # It has a country code, and behind it what no number has: the library tells that only so.
+        return False
 
 
 def _country_codes(candidate: str) -> Iterator[str]:

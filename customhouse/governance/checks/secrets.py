@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import cast
 
 import re2
@@ -27,9 +26,11 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from customhouse.contracts.governance import Direction, Finding, Severity, Span
-from customhouse.governance.checks.base import MAX_CANDIDATES, MAX_FINDINGS, Cost, Need, Passage
-from customhouse.governance.checks.patterns import Match, PatternSet, encodable
+from customhouse.contracts.governance import Severity
+from customhouse.governance.checks.base import MAX_CANDIDATES
+from customhouse.governance.checks.pattern_check import PatternCheck
+from customhouse.governance.checks.patterns import Match
+from customhouse.governance.text.form import SEPARATOR
 
 DETECTORS: tuple[tuple[str, type[RegexBasedDetector]], ...] = (
     ("aws_access_key", AWSKeyDetector),
@@ -76,47 +77,30 @@ MAX_PRIVATE_KEY_CHARS = 16_384
 bits has 12,500 characters in PEM."""
 
 
-class SecretsCheck:
+class SecretsCheck(PatternCheck):
     """Reports credentials. Severity critical: whoever reads one can use it."""
 
     name = "secrets"
-    version = "1"
-    directions = frozenset(Direction)
-    cost = Cost.LIGHT
-    needs = frozenset({Need.FORMS})
+    version = "2"
+    severity = Severity.CRITICAL
     window = 96
     """The longest pattern that spans white space is AWS's: `aws`, 20 characters, `password`, 20 more, 40 in quotes."""
 
     def __init__(self) -> None:
-        self._kinds: list[str] = []
-        self._exact: list[re.Pattern[str] | None] = []
-        sources: list[str] = []
-        for kind, detector in DETECTORS:
-            for original in cast("Iterable[re.Pattern[str]]", detector.denylist):
-                sources.append(_for_re2(original))
-                self._kinds.append(kind)
-                self._exact.append(original)
-        for kind, source in ADDITIONS:
-            sources.append(source)
-            self._kinds.append(kind)
-            self._exact.append(None)
-        self._patterns = PatternSet(sources)
-
-    def may_find(self, text: str) -> bool:
-        return any(True for _ in self._patterns.hits(encodable(text)))
-
-    def inspect(self, passage: Passage, direction: Direction) -> list[Finding]:
-        text = encodable(passage.text)
-        return [
-            self._finding(self._kinds[index], passage.path, direction, found)
-            for index in self._patterns.hits(text)
-            for found in islice(self._matches(index, text), MAX_FINDINGS + 1)
+        library = [
+            (kind, original)
+            for kind, detector in DETECTORS
+            for original in cast("Iterable[re.Pattern[str]]", detector.denylist)
         ]
+        super().__init__(
+            [*(_for_re2(original) for _, original in library), *(source for _, source in ADDITIONS)],
+            [kind for kind, _ in (*library, *ADDITIONS)],
+        )
+        self._exact: list[re.Pattern[str] | None] = [*(original for _, original in library), *(None for _ in ADDITIONS)]
 
-    def _matches(self, index: int, text: str) -> Iterator[Match | None]:
-        """Every match from left to right; None for the rest of a text that has too many candidates to look at."""
+    def _matches(self, index: int, text: str, *, is_form: bool) -> Iterator[Match | None]:
         left = MAX_CANDIDATES
-        for found in self._looked_at(index, text):
+        for found in self._looked_at(index, text, is_form=is_form):
             if found is not None:
                 yield found
             elif left:
@@ -125,7 +109,7 @@ class SecretsCheck:
                 yield None
                 return
 
-    def _looked_at(self, index: int, text: str) -> Iterator[Match | None]:
+    def _looked_at(self, index: int, text: str, *, is_form: bool) -> Iterator[Match | None]:
         """What each candidate turned out to be; None for nothing."""
         kind = self._kinds[index]
         exact = self._exact[index]
@@ -143,22 +127,14 @@ class SecretsCheck:
                 elif kind != "private_key":
                     yield match.span()
                 else:
-                    begin, key_end = _whole_private_key(text, *match.span())
+                    begin, key_end = _whole_private_key(text, *match.span(), is_form=is_form)
                     yield begin, key_end
 
-    @staticmethod
-    def _finding(kind: str, path: str, direction: Direction, found: Match | None) -> Finding:
-        label = kind.replace("_", " ")
-        return Finding(
-            check="secrets",
-            kind=kind if found else "too_many",
-            severity=Severity.CRITICAL,
-            direction=direction,
-            span=Span(path=path, start=found[0], end=found[1]) if found else None,
-            explanation=f"The text has the form of a credential: {label}."
-            if found
-            else f"The text has more than {MAX_CANDIDATES} stretches that only look like a credential: {label}.",
-        )
+    def _says(self, kind: str) -> str:
+        return f"a credential: {kind.replace('_', ' ')}"
+
+    def _most_misses(self, kind: str) -> int:  # noqa: ARG002 - the same for all
+        return MAX_CANDIDATES
 
 
 def _is_real(kind: str, match: re.Match[str]) -> bool:
@@ -187,11 +163,13 @@ def _tokens(text: str, start: int, end: int) -> Iterator[Match | None]:
         position += len(part) + 1
 
 
-def _whole_private_key(text: str, start: int, end: int) -> tuple[int, int]:
+def _whole_private_key(text: str, start: int, end: int, *, is_form: bool) -> tuple[int, int]:
     """The library finds the header alone; the secret is what follows: up to the text's end until its own is seen."""
     before = text[max(start - 5, 0) : start]
     dashes = len(before) - len(before.rstrip("-"))
     limit = min(len(text), start + MAX_PRIVATE_KEY_CHARS)
+    if is_form and (apart := text.find(SEPARATOR, end, limit)) >= 0:
+        limit = apart
     last = PRIVATE_KEY_END.search(text[end:limit])
     return start - dashes, end + last.end() if last else limit
 

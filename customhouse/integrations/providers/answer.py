@@ -36,8 +36,13 @@ class AnswerBuilder:
         """What a whole answer would have that these chunks have not given; None if they are whole."""
         if not self._choices:
             return "any choice"
-        open_choices = [str(c.index) for c in self._choices.values() if c.finish_reason is None]
-        return f"a finish_reason for choice {', '.join(open_choices)}" if open_choices else None
+        open_choices = ", ".join(str(index) for index in self.open_choices)
+        return f"a finish_reason for choice {open_choices}" if open_choices else None
+
+    @property
+    def open_choices(self) -> list[int]:
+        """Choices that have begun and not finished."""
+        return [choice.index for choice in self._choices.values() if choice.finish_reason is None]
 
     def build(self, defaults: Json | None = None) -> ChatCompletion:
         """The whole answer. `defaults` stand in for what no chunk had, such as an id."""

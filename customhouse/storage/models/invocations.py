@@ -136,6 +136,8 @@ class Attempt(Base):
     usd_cost_estimate: Mapped[Decimal | None]
     """The same, in money."""
     price_source: Mapped[str | None]
+    is_budgeted: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """Whether it holds a part of a budget: its settlement then settles that too, by a trigger."""
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """`AttemptOutcome` without the answer."""

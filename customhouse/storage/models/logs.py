@@ -77,6 +77,10 @@ class PromptSimLog(Base):
     blocked: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     user_id: Mapped[str | None]
     organization_id: Mapped[UUID]
+    agent_id: Mapped[str | None]
+    threshold: Mapped[float | None] = mapped_column(Double)
+    """From which score on the two would have counted as copies, when the prompt came."""
+    matched_invocation_id: Mapped[UUID | None]
 
 
 class GovernanceEvent(Base):
@@ -173,7 +177,16 @@ class TraceSpan(Base):
     """One recorded step of an invocation's trace."""
 
     __tablename__ = "trace_spans"
-    __table_args__ = (Index("ix_trace_spans_invocation_id", "invocation_id"), PARTITIONED)
+    __table_args__ = (
+        Index("ix_trace_spans_invocation_id", "invocation_id"),
+        # Scores of the last day, which the drift alarm reads every hour.
+        Index(
+            "ix_trace_spans_check_abuse",
+            *("organization_id", "created_at"),
+            postgresql_where=text("name = 'check.abuse'"),
+        ),
+        PARTITIONED,
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     created_at: Mapped[datetime] = created_at(primary_key=True)

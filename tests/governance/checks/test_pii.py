@@ -52,6 +52,7 @@ def test_forms_and_their_limits(text: str, found: list[tuple[str, str]]) -> None
         "+999 123 456 789 and +1 23 45 are no numbers",
         "timestamp 1700000000123456789, id 123e4567-e89b-12d3-a456-426614174000, 3.14159265358979323",
         "@mention and user@localhost",
+        "+0869220 has a zero where no country's code has one, and +1 (800) 0 is cut off",
     ],
 )
 def test_what_only_looks_like_personal_data_is_let_be(text: str) -> None:

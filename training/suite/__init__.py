@@ -1,0 +1,1 @@
+"""The project's own abuse suite, and how it is put together: docs/abuse-suite.md."""
