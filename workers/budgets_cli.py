@@ -7,15 +7,11 @@ from typing import Annotated
 
 import typer
 
+from workers.cli_options import Organization, attached
 from workers.database import database_url
-from workers.embedded.attach import attach
-from workers.settings import load_settings
 
 app = typer.Typer(help="How much may be spent, by whom, and how much of it is left.", no_args_is_help=True)
 
-Organization = Annotated[
-    str | None, typer.Option("--organization", help="Name of the organization. [default: the first organization]")
-]
 BudgetId = Annotated[str, typer.Argument(metavar="ID", help="As `budgets list` shows it.")]
 Amount = Annotated[str, typer.Argument(metavar="USD", help="Such as 250 or 0.5.")]
 SoftPercent = Annotated[
@@ -44,7 +40,7 @@ def create(
     """Make a budget. What the running day or month has cost so far counts."""
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     fields = {
         "name": name,
         "amount_usd": amount_usd,
@@ -66,7 +62,7 @@ def list_all(organization: Organization = None) -> None:
 
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     found = asyncio.run(budgets_command.list_all(database_url(settings), organization or settings.organization))
     budgets_command.show(Console(), found)
 
@@ -78,7 +74,7 @@ def show(budget_id: BudgetId, organization: Organization = None) -> None:
 
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     organization = organization or settings.organization
     budgets_command.show(Console(), [asyncio.run(budgets_command.get(database_url(settings), organization, budget_id))])
 
@@ -96,7 +92,7 @@ def change(
     """Change what is given, from the next call on; the rest stays."""
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     organization = organization or settings.organization
     changed = asyncio.run(
         budgets_command.change(
@@ -118,7 +114,7 @@ def delete(budget_id: BudgetId, organization: Organization = None) -> None:
     """Delete a budget: it bounds nothing any more."""
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     organization = organization or settings.organization
     asyncio.run(budgets_command.delete(database_url(settings), organization, budget_id))
     typer.echo(f"Budget {budget_id} is deleted.")
@@ -131,7 +127,7 @@ def verify(organization: Organization = None) -> None:
 
     from workers import budgets_command
 
-    settings = attach(load_settings())
+    settings = attached()
     drift = asyncio.run(budgets_command.verify(database_url(settings), organization or settings.organization))
     budgets_command.show_drift(Console(), drift)
     if drift:

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from customhouse.contracts.errors import ConfigurationError, CustomhouseError
-from workers import budgets_cli, limits_cli
+from workers import alerts_cli, budgets_cli, limits_cli
+from workers.cli_options import Organization, attached
 from workers.database import database_url
-from workers.embedded.attach import attach
 from workers.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def migrate() -> None:
     """Bring the database to the schema of this version. Safe to run from several processes at once."""
     from customhouse.storage import migrate as migrations
 
-    url = database_url(_attached())
+    url = database_url(attached())
     migrations.upgrade(url)
     typer.echo(f"The database is at revision {migrations.current_and_head(url)[0]}.")
 
@@ -94,7 +94,7 @@ def doctor(
 
     from workers.doctor.run import PARTS, diagnose, is_well, show
 
-    findings = asyncio.run(diagnose(_attached(), os.environ, only or PARTS))
+    findings = asyncio.run(diagnose(attached(), os.environ, only or PARTS))
     show(Console(), findings)
     if not is_well(findings):
         raise typer.Exit(1)
@@ -165,10 +165,6 @@ def check(
 keys = typer.Typer(help="API keys: make, list and revoke them.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 
-Organization = Annotated[
-    str | None, typer.Option("--organization", help="Name of the organization. [default: the first organization]")
-]
-
 
 class KeyRole(StrEnum):
     """The roles of `customhouse.storage.keys.Role`, which is not loaded for `--help` alone; a test compares them."""
@@ -189,7 +185,7 @@ def keys_create(
     from customhouse.storage.keys import Role
     from workers import keys_command
 
-    settings = _attached()
+    settings = attached()
     organization = organization or settings.organization
     created = asyncio.run(
         keys_command.create(
@@ -211,7 +207,7 @@ def keys_list(organization: Organization = None) -> None:
 
     from workers import keys_command
 
-    settings = _attached()
+    settings = attached()
     records = asyncio.run(keys_command.list_all(database_url(settings), organization or settings.organization))
     keys_command.show(Console(), records)
 
@@ -224,88 +220,13 @@ def keys_revoke(
     """Revoke a key: within two seconds it is refused everywhere."""
     from workers import keys_command
 
-    settings = _attached()
+    settings = attached()
     record = asyncio.run(keys_command.revoke(database_url(settings), organization or settings.organization, key_id))
     typer.echo(f"Key {record.id} ({record.name}) is revoked.")
 
 
-alerts = typer.Typer(help="What operators are told of: abuse, blocks, budgets, drift.", no_args_is_help=True)
-app.add_typer(alerts, name="alerts")
-
-Note = Annotated[str | None, typer.Option(help="What the audit log is to say beside it.")]
-AlertId = Annotated[str, typer.Argument(metavar="ID", help="As `alerts list` shows it.")]
-
-
-@alerts.command("list")
-def alerts_list(
-    organization: Organization = None,
-    status: Annotated[str | None, typer.Option(help="open, acknowledged or closed. [default: all]")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="The newest ones.")] = 50,
-) -> None:
-    """List an organization's alerts, newest first."""
-    from rich.console import Console
-
-    from workers import alerts_command
-
-    settings = _attached()
-    organization = organization or settings.organization
-    records = asyncio.run(alerts_command.list_newest(settings, organization, status=status, limit=limit))
-    alerts_command.show(Console(), records)
-
-
-@alerts.command("ack")
-def alerts_ack(alert_id: AlertId, organization: Organization = None, note: Note = None) -> None:
-    """Acknowledge an alert: somebody looks after it. It goes on counting."""
-    from workers import alerts_command
-
-    settings = _attached()
-    organization = organization or settings.organization
-    record = asyncio.run(alerts_command.acknowledge(settings, organization, alert_id, note=note))
-    typer.echo(f"Alert {record.id} ({record.title}) is {record.status}.")
-
-
-@alerts.command("close")
-def alerts_close(alert_id: AlertId, organization: Organization = None, note: Note = None) -> None:
-    """Close an alert: what comes after it is a new one."""
-    from workers import alerts_command
-
-    settings = _attached()
-    organization = organization or settings.organization
-    record = asyncio.run(alerts_command.close(settings, organization, alert_id, note=note))
-    typer.echo(f"Alert {record.id} ({record.title}) is {record.status}.")
-
-
-@alerts.command("test")
-def alerts_test() -> None:
-    """Send a test to every place of CUSTOMHOUSE_ALERT_URLS. Exit code 1 if one does not take it."""
-    from rich.console import Console
-
-    from workers import alerts_command
-
-    if not alerts_command.show_test(Console(), asyncio.run(alerts_command.test(load_settings()))):
-        raise typer.Exit(1)
-
-
-feedback = typer.Typer(help="Marks on findings.", no_args_is_help=True)
-app.add_typer(feedback, name="feedback")
-
-
-@feedback.command("export")
-def feedback_export(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, replaced if it is there.")],
-    organization: Organization = None,
-) -> None:
-    """Write an organization's marked texts as labelled training data."""
-    from workers import feedback_command
-
-    settings = _attached()
-    organization = organization or settings.organization
-    exported = asyncio.run(feedback_command.export(database_url(settings), organization, file))
-    typer.echo(f"{len(exported.rows)} labelled texts are in {file}.")
-    if exported.without_text:
-        typer.echo(f"{exported.without_text} marks are left out: their text is not stored.", err=True)
-
-
+app.add_typer(alerts_cli.alerts, name="alerts")
+app.add_typer(alerts_cli.feedback, name="feedback")
 app.add_typer(budgets_cli.app, name="budgets")
 app.add_typer(limits_cli.limits, name="limits")
 app.add_typer(limits_cli.blocks, name="blocks")
@@ -323,11 +244,6 @@ def _logged(settings: Settings) -> Settings:
 
     logs.configure(settings.log_level, settings.log_format)
     return settings
-
-
-def _attached() -> Settings:
-    """The settings, and the stack that `up` runs on the same data folder where they name no other."""
-    return attach(load_settings())
 
 
 if __name__ == "__main__":

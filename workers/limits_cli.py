@@ -7,16 +7,11 @@ from typing import Annotated
 
 import typer
 
+from workers.cli_options import Organization, attached
 from workers.database import database_url
-from workers.embedded.attach import attach
-from workers.settings import Settings, load_settings
 
 limits = typer.Typer(help="Rate limits: set, list and remove them.", no_args_is_help=True)
 blocks = typer.Typer(help="Block lists: add entries, list and take them away.", no_args_is_help=True)
-
-Organization = Annotated[
-    str | None, typer.Option("--organization", help="Name of the organization. [default: the first organization]")
-]
 
 
 @limits.command("set")
@@ -31,7 +26,7 @@ def limits_set(
     """Set a limit, instead of the one with the same scope, metric, window and subject. It holds within two seconds."""
     from workers import limits_command
 
-    settings = _attached()
+    settings = attached()
     record = asyncio.run(
         limits_command.put(
             database_url(settings),
@@ -53,7 +48,7 @@ def limits_list(organization: Organization = None) -> None:
 
     from workers import limits_command
 
-    settings = _attached()
+    settings = attached()
     records = asyncio.run(limits_command.list_all(database_url(settings), organization or settings.organization))
     limits_command.show(Console(), records)
 
@@ -66,7 +61,7 @@ def limits_remove(
     """Remove a limit."""
     from workers import limits_command
 
-    settings = _attached()
+    settings = attached()
     record = asyncio.run(limits_command.remove(database_url(settings), organization or settings.organization, limit_id))
     typer.echo(f"Limit {record.id} is removed.")
 
@@ -86,7 +81,7 @@ def blocks_add(
     """Add an entry. It holds within two seconds."""
     from workers import blocks_command
 
-    settings = _attached()
+    settings = attached()
     record = asyncio.run(
         blocks_command.add(
             database_url(settings),
@@ -112,7 +107,7 @@ def blocks_list(
 
     from workers import blocks_command
 
-    settings = _attached()
+    settings = attached()
     organization = organization or settings.organization
     records = asyncio.run(blocks_command.list_newest(database_url(settings), organization, past=past))
     blocks_command.show(Console(), records)
@@ -126,11 +121,6 @@ def blocks_remove(
     """Take an entry away."""
     from workers import blocks_command
 
-    settings = _attached()
+    settings = attached()
     record = asyncio.run(blocks_command.remove(database_url(settings), organization or settings.organization, block_id))
     typer.echo(f"Block {record.id} ({record.effect} {record.kind} {record.subject}) is taken away.")
-
-
-def _attached() -> Settings:
-    """The settings, and the stack that `up` runs on the same data folder where they name no other."""
-    return attach(load_settings())

@@ -43,7 +43,7 @@ KILLS = 4
 SHARE_BEFORE_KILL = 8
 """Since the stack serves again, the provider has had one in so many of the calls that there is room for: some are
 answered between two kills."""
-KILL_AFTER_S = (0.0, 1.0)
+KILL_AFTER_S = (0.0, 0.3)
 """After that."""
 PATIENCE_S = 400.0
 SETTLE_TIMEOUT_S = 60.0
