@@ -24,11 +24,10 @@ from customhouse.governance import verdict as verdicts
 from customhouse.governance.answer_schema import check_answer, wants_json
 from customhouse.governance.passages import answer_passages
 from customhouse.governance.policy import Policy
-from customhouse.governance.redaction import redact_request
+from customhouse.governance.redaction import Placeholders, redact_request
 from customhouse.governance.repairs import complaint_about
-from customhouse.governance.restoring import originals_of, restore_chunk
+from customhouse.governance.restoring import restore_chunk
 from customhouse.governance.streaming import Finished, StreamGovernor
-from customhouse.governance.validators import GuardrailsSettings
 from customhouse.integrations.providers.base import Completed, Delta, ProviderCall, ProviderEvent
 from customhouse.integrations.providers.registry import Providers
 from customhouse.integrations.telemetry import CallSpan, ProviderCallInfo, Telemetry
@@ -89,7 +88,10 @@ class Attempt:
         self._parts = parts
         self._deployment = deployment
         self._original = request
-        self._request = _as_sent(request, call, parts.policy)
+        placeholders = Placeholders()
+        self._request = _as_sent(request, call, parts.policy, placeholders)
+        # As they are now: what is redacted in the answer has placeholders of its own, and is never restored.
+        self._originals = placeholders.originals() if parts.policy.restore else {}
         self._started_at = utc_now()
         self._clock = time.perf_counter()
         self._seen = Seen()
@@ -100,9 +102,9 @@ class Attempt:
         """Chunks that say nothing yet (the role). They wait for the first text: until it leaves, a blocked answer can
         still get its own status, and another attempt can still begin."""
         # A schema only counts for the whole answer, so nothing of one that must match is let out before its end.
-        self._governor = StreamGovernor(parts.inspector.suite, parts.policy, hold_all=wants_json(request))
-        redacted = verdicts.to_redact(call.decision.findings, parts.policy, Direction.INPUT)
-        self._originals = originals_of(request, redacted) if parts.policy.restore else {}
+        self._governor = StreamGovernor(
+            parts.inspector.suite, parts.policy, hold_all=wants_json(request), placeholders=placeholders
+        )
         self._gate = Gate(parts.inspector, call.decision, request)
 
     async def run(self) -> AttemptOutcome:
@@ -123,7 +125,7 @@ class Attempt:
                 async with parts.sink.open(self.call, self.number) as publish:
                     return await self._gate.around(lambda: self._converse(publish, span))
             except TurnedBack:
-                await parts.examiner.condemn(invocation, self._original)
+                parts.examiner.condemn(invocation, self._original, self._gate.seen.findings)
                 return self._turned_back()
             except ProviderError as error:
                 span.failed(error)
@@ -205,7 +207,7 @@ class Attempt:
         else:
             finished = await asyncio.to_thread(self._governor.finish, answer, [*schema, *heavy.findings])
         self._governed_ms += (time.perf_counter() - began) * 1000
-        repair = _repair(finished, answer, self._parts.inspector.rules)
+        repair = _repair(finished, answer, self._parts.inspector)
         self._answer = answer
         await self._gate.passed()
         if self.call.invocation.stream:
@@ -334,9 +336,10 @@ def _says_something(chunk: Json) -> bool:
     )
 
 
-def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatRequest:
+def _as_sent(request: ChatRequest, call: CallInput, policy: Policy, placeholders: Placeholders) -> ChatRequest:
     """The request as the provider may see it: redacted, and with what a former answer missed."""
-    sent = redact_request(request, verdicts.to_redact(call.decision.findings, policy, Direction.INPUT))
+    redacted = verdicts.to_redact(call.decision.findings, policy, Direction.INPUT)
+    sent = redact_request(request, redacted, placeholders)
     if call.repair is None:
         return sent
     again = [
@@ -347,9 +350,10 @@ def _as_sent(request: ChatRequest, call: CallInput, policy: Policy) -> ChatReque
     return sent.model_copy(update={"messages": again})
 
 
-def _repair(finished: Finished, answer: ChatCompletion, rules: GuardrailsSettings | None) -> Repair | None:
+def _repair(finished: Finished, answer: ChatCompletion, inspector: Inspector) -> Repair | None:
     """Ask again only where that is all that is wrong."""
-    complaint = complaint_about(finished.findings, rules) if finished.verdict is Verdict.BLOCK else None
+    blocking = [f for f in finished.findings if verdicts.action_for(f, inspector.policy) in STOPPING]
+    complaint = complaint_about(blocking, inspector.rules) if finished.verdict is Verdict.BLOCK else None
     if complaint is None:
         return None
     text = answer.choices[0].message.get("content")

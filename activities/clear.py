@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from psycopg.errors import ForeignKeyViolation
@@ -17,8 +17,8 @@ from activities.inspection import STOPPING
 from activities.latency import LatencyBook
 from customhouse.contracts.catalog import Catalog
 from customhouse.contracts.chat import ChatRequest, Json
-from customhouse.contracts.errors import BlockedByPolicy, CustomhouseError, NotFound
-from customhouse.contracts.governance import Direction, Finding, StepTiming, Verdict
+from customhouse.contracts.errors import CustomhouseError, NotFound
+from customhouse.contracts.governance import Direction, StepTiming, Verdict
 from customhouse.contracts.identity import workflow_id
 from customhouse.contracts.invocation import Decision, InvocationInput, Lane, RouteStep
 from customhouse.governance import verdict as verdicts
@@ -134,7 +134,7 @@ class Clear:
             if verdict is Verdict.BLOCK:
                 raise verdicts.blocked(findings, self.policy, Direction.INPUT)
             if verdict is Verdict.REVIEW:
-                raise _unreviewed(findings, self.policy)
+                raise verdicts.unreviewed(findings, self.policy)
             check_response_format(request)
             facts = facts_of(request, invocation.caller, prompt_tokens)
             route = survey(facts, self.catalog, self.latencies.p95s)
@@ -173,19 +173,6 @@ class Clear:
         if cleared.status.is_final:
             standing.settled = await self.invocations.result(invocation.caller.organization_id, cleared.invocation_id)
         return standing, cleared
-
-
-def _unreviewed(findings: Sequence[Finding], policy: Policy) -> BlockedByPolicy:
-    """For a verdict `review`: nobody reviews requests yet, so none is let through unseen."""
-    reasons = dict.fromkeys(
-        f"{finding.check}.{finding.kind}"
-        for finding in findings
-        if verdicts.action_for(finding, policy) is Verdict.REVIEW
-    )
-    return BlockedByPolicy(
-        f"Policy {policy.version} wants the request reviewed ({', '.join(reasons)}), and reviews are not available: it "
-        "is blocked. Take out what was found, or ask for another action in the policy."
-    )
 
 
 def _step(name: str, started_at: float, clock: float, **attributes: str | int) -> StepTiming:

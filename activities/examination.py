@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from cachetools import TTLCache
-from psycopg import Error as PsycopgError
-from psycopg_pool import PoolTimeout
-from sqlalchemy.exc import DBAPIError
 
 from activities.admittance import Admittance
 from activities.inspection import MAX_INLINE_CHARS, Inspected, Inspector
-from activities.similarity import SimilarityResult, SimilarityStep
+from activities.similarity import ReadPrompt, SimilarityResult, SimilarityStep
 from customhouse.contracts.chat import ChatRequest
-from customhouse.contracts.errors import ErrorRecord, NotReady, PayloadTooLarge
-from customhouse.contracts.governance import Finding, InspectionContext, StepTiming, Verdict
+from customhouse.contracts.errors import ErrorRecord, PayloadTooLarge
+from customhouse.contracts.governance import Direction, Finding, InspectionContext, StepTiming, Verdict
 from customhouse.contracts.invocation import Caller, InvocationInput
 from customhouse.governance.checks.base import Passage
+from customhouse.governance.checks.suite import failure
 from customhouse.governance.passages import request_passages, request_texts
+from customhouse.governance.similarity.judging import CHECK as SIMILARITY
 from customhouse.governance.similarity.judging import is_abuse
 from customhouse.storage.similarity_rows import SimilarityRow
 
@@ -67,6 +66,7 @@ class Examiner:
         self.inspector = inspector
         self._admittance = admittance
         self._similarity = similarity
+        self._aside: set[asyncio.Task[None]] = set()
         self._begun: TTLCache[UUID, asyncio.Task[Examined]] = TTLCache(_MOST_BEGUN, _BEGUN_S)
 
     def begin(self, invocation: InvocationInput) -> None:
@@ -80,20 +80,27 @@ class Examiner:
         begun = self._begun.pop(invocation.invocation_id, None)
         return await (begun or self._examine(invocation, request))
 
-    async def condemn(self, invocation: InvocationInput, request: ChatRequest) -> None:
-        """A request that had been let through was blocked after all, by a check alongside the call.
+    def condemn(self, invocation: InvocationInput, request: ChatRequest, findings: Sequence[Finding]) -> None:
+        """A request that had been let through was blocked after all, by a check alongside the call. Takes no time.
 
-        Where Postgres is away, its copies will have to be judged anew: that is no reason to hold up the refusal.
+        Only what was found to be abuse is held against its copies and its sender: a check that was late is not.
         """
+        if self._is_abuse(findings):
+            task = asyncio.create_task(self._condemn(invocation, request), name="condemn")
+            self._aside.add(task)
+            task.add_done_callback(self._aside.discard)
+
+    async def _condemn(self, invocation: InvocationInput, request: ChatRequest) -> None:
         caller, digest = invocation.caller, None
-        if self._similarity is not None:
-            read = await self._similarity.read(invocation.invocation_id, caller, request)
-            similar = await self._similarity.look(caller, read)
-            digest = similar.prompt_hash
-            try:
+        try:
+            if self._similarity is not None:
+                read = await self._similarity.read(invocation.invocation_id, caller, request)
+                similar = await self._similarity.look(caller, read)
+                digest = similar.prompt_hash
                 await self._similarity.condemn(caller, similar)
-            except (PsycopgError, DBAPIError, PoolTimeout, NotReady) as error:
-                log.warning("a blocked prompt was not remembered", extra={"error": type(error).__name__})
+        except Exception:
+            # Its copies will have to be judged anew; the refusal has gone out already.
+            log.exception("a blocked prompt was not remembered")
         self._admittance.note(caller, Verdict.BLOCK, None, digest)
 
     def row(self, examined: Examined, *, blocked: bool) -> SimilarityRow | None:
@@ -121,34 +128,63 @@ class Examiner:
         except PayloadTooLarge as error:
             examined.error = error.to_record()
             return examined
-        caller = invocation.caller
-        comparing, known_abuse = None, None
-        if self._similarity is not None:
-            read = await self._similarity.read(invocation.invocation_id, caller, request)
-            known_abuse = read.known_abuse
-            # It waits for Postgres while the checks compute.
-            comparing = asyncio.create_task(self._compare(self._similarity.look(caller, read)), name="compare")
+        read, failed = await self._read(invocation, request, passages)
+        # It waits for Postgres while the checks compute.
+        comparing = None
+        if read is not None:
+            comparing = asyncio.create_task(self._compare(invocation.caller, read), name="compare")
         examined.context = InspectionContext(
-            known_abuse=known_abuse, behaviour=min(1.0, max(0.0, self._admittance.score(caller)))
+            known_abuse=None if read is None else read.known_abuse,
+            behaviour=min(1.0, max(0.0, self._admittance.score(invocation.caller))),
         )
-        examined.inspected = await self.inspector.request(passages, examined.context, is_short=examined.is_short)
-        if comparing is not None:
-            examined.similar, step = await comparing
-            examined.inspected.findings += examined.similar.findings
-            examined.inspected.steps.append(step)
+        try:
+            examined.inspected = await self.inspector.request(passages, examined.context, is_short=examined.is_short)
+            examined.inspected.findings += failed
+            if comparing is not None:
+                examined.similar, step, found = await comparing
+                examined.inspected.findings += found
+                examined.inspected.steps.append(step)
+        finally:
+            if comparing is not None:
+                comparing.cancel()
         return examined
 
-    @staticmethod
-    async def _compare(look: Coroutine[None, None, SimilarityResult]) -> tuple[SimilarityResult, StepTiming]:
+    async def _read(
+        self, invocation: InvocationInput, request: ChatRequest, passages: Sequence[Passage]
+    ) -> tuple[ReadPrompt | None, list[Finding]]:
+        """The prompt as a vector, or the finding that there is none; neither for one that is refused for its length."""
+        chars = sum(len(passage.text) for passage in passages)
+        if self._similarity is None or chars > self.inspector.policy.limits.max_prompt_chars:
+            return None, []
+        try:
+            return await self._similarity.read(invocation.invocation_id, invocation.caller, request), []
+        except Exception as error:
+            log.exception("a prompt could not be compared")
+            return None, [failure(SIMILARITY, Direction.INPUT, error)]
+
+    async def _compare(
+        self, caller: Caller, read: ReadPrompt
+    ) -> tuple[SimilarityResult | None, StepTiming, list[Finding]]:
+        """What it is near to. Never raises: what a failure means is policy."""
+        assert self._similarity is not None  # noqa: S101 - else nothing was read
         started_at, clock = time.time(), time.perf_counter()
-        similar = await look
-        attributes: dict[str, str | float] = {"looked": similar.looked.value, "findings": len(similar.findings)}
-        if similar.nearest is not None:
-            attributes["score"] = round(similar.nearest.score, 4)
+        similar: SimilarityResult | None = None
+        attributes: dict[str, str | float] = {"looked": "nowhere"}
+        try:
+            similar = await self._similarity.look(caller, read)
+            found = list(similar.findings)
+            attributes = {"looked": similar.looked.value}
+            if similar.nearest is not None:
+                attributes["score"] = round(similar.nearest.score, 4)
+        except Exception as error:
+            log.exception("a prompt could not be compared")
+            found = [failure(SIMILARITY, Direction.INPUT, error)]
         duration_ms = (time.perf_counter() - clock) * 1000
-        return similar, StepTiming(
+        attributes["findings"] = len(found)
+        timing = StepTiming(
             name="check.similarity", started_at=started_at, duration_ms=duration_ms, attributes=attributes
         )
+        return similar, timing, found
 
     def _is_abuse(self, findings: Sequence[Finding]) -> bool:
         return is_abuse(findings, self.inspector.policy)

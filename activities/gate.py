@@ -65,7 +65,10 @@ class Gate:
 
     def refusal(self) -> ErrorRecord:
         """Why the request was turned back."""
-        return verdicts.blocked(self.seen.findings, self._inspector.policy, Direction.INPUT).to_record()
+        findings, policy = self.seen.findings, self._inspector.policy
+        if self.verdict is Verdict.REVIEW:
+            return verdicts.unreviewed(findings, policy).to_record()
+        return verdicts.blocked(findings, policy, Direction.INPUT).to_record()
 
     async def _looked(self) -> Inspected:
         decision = self._decision

@@ -89,6 +89,9 @@ class Inspector:
         seen = Inspected()
         for look in await asyncio.gather(*(self._study(check, passages, context) for check in tiered)):
             seen.add(look)
+        # Whoever decided has a check that is not in force here: unlooked-at is a failure, too.
+        missing = set(names) - {check.name for check in tiered}
+        seen.findings += [failure(name, Direction.INPUT, LookupError("not in force")) for name in sorted(missing)]
         return seen
 
     async def answer(self, passages: Sequence[Passage]) -> Inspected:

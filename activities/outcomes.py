@@ -10,6 +10,7 @@ from customhouse.contracts.catalog import Deployment
 from customhouse.contracts.chat import ChatCompletion, Json, Usage
 from customhouse.contracts.errors import ErrorRecord
 from customhouse.contracts.invocation import AttemptStatus
+from customhouse.governance.delta_texts import delta_texts
 from customhouse.governance.pricing import Pricer
 from customhouse.governance.tokens import estimate_completion_tokens, estimate_tokens
 from customhouse.integrations.providers.answer import usage_of
@@ -35,15 +36,9 @@ class Seen:
 
     def chunk(self, chunk: Json, elapsed_ms: float) -> None:
         self.usage = usage_of(chunk.get("usage")) or self.usage
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            for name in ("content", "reasoning_content", "refusal"):
-                if isinstance(text := delta.get(name), str) and text:
-                    self.texts.append(text)
-            for call in delta.get("tool_calls") or ():
-                self.texts.append((call.get("function") or {}).get("arguments") or "")
-            if self.first_ms is None and self.texts:
-                self.first_ms = elapsed_ms
+        self.texts += delta_texts(chunk)
+        if self.first_ms is None and self.texts:
+            self.first_ms = elapsed_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,11 @@ class Invoker:
         workflow = workflow_id(ask.caller.organization_id, invocation.idempotency_key)
         replayed = False
         if ask.idempotency_key is not None:
-            accepted = await self._ledger.accept(invocation, workflow)
+            try:
+                accepted = await self._ledger.accept(invocation, workflow)
+            except BaseException:
+                self._settling.release(ask.admission)
+                raise
             if accepted.fingerprint != invocation.fingerprint:
                 self._settling.release(ask.admission)
                 raise IdempotencyMismatch(
@@ -175,7 +179,8 @@ class Invoker:
                 try:
                     await self._start(invocation, ask.size_bytes)
                 except BaseException:
-                    self._settling.release(ask.admission)
+                    if not replayed:  # else it has been released already
+                        self._settling.release(ask.admission)
                     raise
             if not replayed:
                 self._settling.follow(ask.admission, invocation.invocation_id, ask.deadline_s)

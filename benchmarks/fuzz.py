@@ -71,7 +71,7 @@ class Growth:
 
     check: str
     kind: str
-    seconds: Sequence[float]
+    seconds: tuple[float, ...]
 
     @property
     def worst(self) -> float:
@@ -132,7 +132,7 @@ def _growths(checks: Sequence[AnyCheck], plan: Plan) -> list[Growth]:
     measured: list[Growth] = []
     for kind, make in KINDS.items():
         texts = [[make(random.Random(seed), size) for seed in range(1 if size > MEDIUM else 4)] for size in sizes]
-        measured += [Growth(check.name, kind, [_slowest(check, each) for each in texts]) for check in checks]
+        measured += [Growth(check.name, kind, tuple(_slowest(check, each) for each in texts)) for check in checks]
     return measured
 
 
@@ -143,7 +143,7 @@ def _slowest(check: AnyCheck, texts: Sequence[str]) -> float:
     return max(min(_seconds(check, text) for _ in range(1 if len(text) > MEDIUM else 3)) for text in texts)
 
 
-def _growth_table(growths: Sequence[Growth], *, shown: int = 8) -> Sequence[Sequence[str]]:
+def growth_rows(growths: Sequence[Growth], *, shown: int = 8) -> Sequence[Sequence[str]]:
     """The kinds that grow most and those that take longest, check by check."""
     rows = []
     for check in dict.fromkeys(growth.check for growth in growths):
@@ -187,7 +187,7 @@ def main(plan: Plan, printer: Console) -> int:
         *(["1 MB"] if plan.is_large else []),
         "worst step, of the size's",
     )
-    printer.print(report.table("How it grows", columns, _growth_table(growths)))
+    printer.print(report.table("How it grows", columns, growth_rows(growths)))
 
     bars = [
         Bar("texts that broke a check", len(broken), 0),

@@ -18,9 +18,11 @@ Array = npt.NDArray[np.float64]
 FLAG = 0.5
 """The model's own bar: where abuse and benign texts, equally frequent, are equally likely."""
 
-MISSED, CONDEMNED = 0.10, 0.01
+MISSED, CONDEMNED = 0.20, 0.01
 """So much of all abuse may be waved through by the fast tier alone, and so much of what is benign flagged by it. From
-0.02 to 0.10, balanced accuracy falls by 0.005 and the deep tier's work by a third."""
+0.10 to 0.20, balanced accuracy out of source falls from 0.773 to 0.767 (recall from 0.749 to 0.711, false positives
+from 0.204 to 0.177), and the share of benign texts that the deep tier is asked about from 0.58 to 0.38. Of a thousand
+texts that it is asked about below this bound, it would put 40 verdicts right, net; of those right above, 110."""
 
 
 @dataclass(frozen=True, slots=True)

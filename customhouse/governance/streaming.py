@@ -41,12 +41,21 @@ class StreamGovernor:
     `reasoning_content`) do not wait for one another.
     """
 
-    def __init__(self, suite: CheckSuite, policy: Policy, *, hold_all: bool = False) -> None:
-        """`hold_all`: release nothing before the end, for answers that only count as a whole (a JSON schema)."""
+    def __init__(
+        self,
+        suite: CheckSuite,
+        policy: Policy,
+        *,
+        hold_all: bool = False,
+        placeholders: Placeholders | None = None,
+    ) -> None:
+        """`hold_all`: release nothing before the end, for answers that only count as a whole (a JSON schema).
+        `placeholders`: those of the request, which the answer's go on from, so that none stands for two values.
+        """
         self._suite = suite
         self._policy = policy
         self._window = sys.maxsize if hold_all or policy.hold_stream else suite.window(Direction.OUTPUT)
-        self._placeholders = Placeholders()
+        self._placeholders = placeholders or Placeholders()
         self._choices: dict[int, StreamChoice] = {}
         self._base: Json = {}
         self._usage: Json | None = None

@@ -45,3 +45,14 @@ def blocked(findings: Iterable[Finding], policy: Policy, direction: Direction) -
     shown = "; ".join(dict.fromkeys(reasons[:5])) or "no reason recorded"
     more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
     return BlockedByPolicy(f"The {subject} was blocked by policy {policy.version}: {shown}{more}.")
+
+
+def unreviewed(findings: Iterable[Finding], policy: Policy) -> BlockedByPolicy:
+    """The error for a verdict `review`: nobody reviews requests yet, so none is let through unseen."""
+    reasons = dict.fromkeys(
+        f"{finding.check}.{finding.kind}" for finding in findings if action_for(finding, policy) is Verdict.REVIEW
+    )
+    return BlockedByPolicy(
+        f"Policy {policy.version} wants the request reviewed ({', '.join(reasons)}), and reviews are not available: it "
+        "is blocked. Take out what was found, or ask for another action in the policy."
+    )

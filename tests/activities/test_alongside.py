@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from customhouse.contracts.governance import InspectionContext
 from customhouse.governance.policy import CheckRule, When
 from tests.doubles.checks import DoubtingCheck, in_force
 from tests.doubles.house import House, Tenant, until
@@ -96,3 +97,27 @@ async def test_before_means_that_the_provider_is_not_called(
     assert response.status_code == 403
     assert provider.calls == []
     assert await tenant.costs() == []
+
+
+async def test_a_look_that_fails_blocks_and_condemns_nobody(
+    house: House, tenant: Tenant, provider: ProviderDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.always(whole("The answer"))
+    check = DoubtingCheck()
+
+    def fall_over(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as broken, in_force(house, check, doubting=ALONGSIDE):
+        broken.setattr(check, "study", fall_over)
+        response = await tenant.http.post("/v1/chat/completions", json=asking("harmless, all in all"))
+    assert response.status_code == 403
+    assert "check_failed" in await tenant.events()
+    response = await tenant.http.post("/v1/chat/completions", json=asking("harmless, all in all"))
+    assert response.status_code == 200
+
+
+async def test_a_check_that_is_not_in_force_here_has_not_looked(house: House) -> None:
+    seen = await house.parts.inspector.alongside(["another"], [], InspectionContext())
+    (finding,) = seen.findings
+    assert (finding.check, finding.is_failure) == ("another", True)

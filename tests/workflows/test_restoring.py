@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import text as sql
 from customhouse.contracts.errors import ConfigurationError
 from tests.doubles.house import House, Tenant, running_house
 from tests.doubles.provider import ProviderDouble, calling_tool, stream, whole
+from tests.doubles.sse import text_of
 from workers.inspection import inspector_of
 from workers.settings import load_settings
 
@@ -82,3 +84,19 @@ def test_without_a_key_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUSTOMHOUSE_PII_RESTORE", "true")
     with pytest.raises(ConfigurationError, match="needs CUSTOMHOUSE_ENCRYPTION_KEY"):
         inspector_of(load_settings(), os.environ)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_what_the_answer_itself_names_stays_redacted(
+    tenant: Tenant, provider: ProviderDouble, *, is_streamed: bool
+) -> None:
+    """It is somebody else: put back, the request's address would stand where theirs was."""
+    said = "Not <EMAIL_1> but carol@helpdesk.example.net can help. "
+    provider.always(stream(said, "Ask again. " * 20) if is_streamed else whole(said))
+    response = await tenant.http.post("/v1/chat/completions", json=asking(stream=is_streamed))
+    if is_streamed:
+        lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")]
+        text = text_of([json.loads(line) for line in lines])
+    else:
+        text = response.json()["choices"][0]["message"]["content"]
+    assert text.startswith(f"Not {EMAIL} but <EMAIL_2> can help. ")

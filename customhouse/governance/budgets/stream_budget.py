@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from customhouse.contracts.chat import Json
 from customhouse.governance.budgets.worst_case import DEFAULT_OUTPUT_TOKENS, WorstCase
+from customhouse.governance.delta_texts import delta_texts
 from customhouse.governance.tokens import estimate_tokens
 
 
@@ -28,21 +29,9 @@ class StreamBudget:
 
     def write(self, chunk: Json) -> bool:
         """Count a chunk of the answer. Whether more must be held before it may go on."""
-        self.written_tokens += sum(estimate_tokens(text) for text in _texts(chunk))
+        self.written_tokens += sum(estimate_tokens(text) for text in delta_texts(chunk))
         return self.written_tokens > self.covered_tokens
 
     def extended(self) -> None:
         """Another step is held."""
         self.covered_tokens += self.step_tokens
-
-
-def _texts(chunk: Json) -> list[str]:
-    texts: list[str] = []
-    for choice in chunk.get("choices") or ():
-        delta = choice.get("delta") or {}
-        texts += [text for name in _WRITTEN if isinstance(text := delta.get(name), str)]
-        texts += [(call.get("function") or {}).get("arguments") or "" for call in delta.get("tool_calls") or ()]
-    return texts
-
-
-_WRITTEN = ("content", "reasoning_content", "refusal")

@@ -130,7 +130,7 @@ def _kept(passage: Passage, judgement: Judgement) -> Judgement:
 
 
 def _is_judged(passage: Passage) -> bool:
-    if passage.is_name or passage.role in OWN_INSTRUCTIONS:
+    if passage.is_name or (passage.role in OWN_INSTRUCTIONS and not passage.is_untrusted):
         return False
     is_message = passage.path.startswith("messages.")
     return len(passage.text) >= (MIN_CHARS if is_message else MIN_TOOL_CHARS)

@@ -76,6 +76,10 @@ def test_what_is_not_judged(check: AbuseCheck, ignored: Passage) -> None:
     assert check.glance([ignored], NOTHING_KNOWN) == Glance([], doubtful=[])
 
 
+def test_a_document_within_a_system_message_is_judged(check: AbuseCheck) -> None:
+    assert both_looks(check, passage(ATTACK, "system", "messages.0.content.1.text", untrusted=True)).findings
+
+
 def test_descriptions_of_tools_are_judged(check: AbuseCheck) -> None:
     assert both_looks(check, passage(ATTACK, path="tools.0.function.description")).findings
 
