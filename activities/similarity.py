@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 MAX_INLINE_CHARS = 8_192
 """Longer prompts are embedded in a thread: up to 100 ms, where each character is made to cost."""
 
+MOST_SEARCHES = 32
+"""Searches under way: with more of them Postgres is behind, and a further one would be too late."""
+
 _UNREADABLE = (DBAPIError, PsycopgError, PoolTimeout, NotReady, TimeoutError)
 
 
@@ -117,6 +120,7 @@ class SimilarityStep:
         self._campaigns = campaigns
         self._deadline_s = deadline_s
         self._raising: set[asyncio.Task[None]] = set()
+        self._searching: set[asyncio.Task[tuple[Looked, Match | None, Known | None]]] = set()
 
     async def read(self, invocation_id: UUID, caller: Caller, request: ChatRequest) -> ReadPrompt:
         """The request's prompt as a vector, and how near it is to known abuse. Short ones without leaving the loop."""
@@ -214,17 +218,33 @@ class SimilarityStep:
         self, organization_id: UUID, prompt: PromptVector, own: UUID, known: Known | None
     ) -> tuple[Looked, Match | None, Known | None]:
         """Postgres: the nearest in the index, and the latest prompts where they are not in memory yet."""
+        if len(self._searching) >= MOST_SEARCHES:
+            return Looked.LATE, None, known
+        search = asyncio.create_task(self._search(organization_id, prompt, own, known), name="search prompts")
+        self._searching.add(search)
+        search.add_done_callback(self._searched)
         try:
             async with asyncio.timeout(self._deadline_s):
-                if known is None:
-                    known = await self._memory.of(organization_id)
-                if known.is_whole:
-                    return Looked.MEMORY, None, known
-                indexed = await self._prompts.nearest(organization_id, prompt.vector, other_than=own)
+                # Shielded: a search that is too late ends by itself, by its statement's time-out. Cancelling it would
+                # cost its connection, and while that is replaced the next ones are late, too, and so on for ever.
+                return await asyncio.shield(search)
         except _UNREADABLE as error:
             log.info("a prompt was not compared with the index: %s", type(error).__name__)
             return Looked.LATE, None, known
-        return Looked.INDEX, indexed, known
+
+    async def _search(
+        self, organization_id: UUID, prompt: PromptVector, own: UUID, known: Known | None
+    ) -> tuple[Looked, Match | None, Known | None]:
+        if known is None:
+            known = await self._memory.of(organization_id)
+        if known.is_whole:
+            return Looked.MEMORY, None, known
+        return Looked.INDEX, await self._prompts.nearest(organization_id, prompt.vector, other_than=own), known
+
+    def _searched(self, search: asyncio.Task[tuple[Looked, Match | None, Known | None]]) -> None:
+        self._searching.discard(search)
+        if not search.cancelled():
+            search.exception()  # whoever waits is told
 
     async def _raise(self, alert: Alert) -> None:
         try:
