@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from customhouse.contracts.chat import Json
 from customhouse.governance.delta_texts import delta_texts
 from tests.governance.answers import chunk
 
@@ -24,5 +25,10 @@ def test_every_field_that_is_let_out_is_read() -> None:
 
 
 def test_odd_chunks_say_nothing() -> None:
-    odd = ({}, {"choices": None}, chunk({}), chunk({"tool_calls": [None, {"function": []}], "function_call": "x"}))
+    odd: tuple[Json, ...] = (
+        {},
+        {"choices": None},
+        chunk({}),
+        chunk({"tool_calls": [None, {"function": []}], "function_call": "x"}),
+    )
     assert [list(delta_texts(each)) for each in odd] == [[], [], [], []]
