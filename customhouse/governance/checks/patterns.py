@@ -11,6 +11,11 @@ Match = tuple[int, int]
 """Start and end (exclusive) in characters."""
 
 
+_MAX_MEMORY = 32 << 20
+"""Bytes that the states of one set may take, ordinary texts needing a tenth. With RE2's 8 MiB a hostile text of 64 KB
+overflows them and takes ten times as long; more would only move that to longer texts."""
+
+
 def encodable(text: str) -> str:
     """The text, with lone surrogates (which UTF-8 cannot carry) as `?`: of the same length, so that spans hold."""
     if text.isascii():
@@ -24,6 +29,7 @@ class PatternSet:
     def __init__(self, patterns: Sequence[str]) -> None:
         options = re2.Options()
         options.log_errors = False
+        options.max_mem = _MAX_MEMORY
         self._set = re2.Set.SearchSet(options)
         self._patterns: list[Any] = []
         for source in patterns:
