@@ -12,7 +12,7 @@ Match = tuple[int, int]
 
 
 _MAX_MEMORY = 32 << 20
-"""Bytes that the states of one set may take, ordinary texts needing a tenth. With RE2's 8 MiB a hostile text of 64 KB
+"""Bytes that the states of one set may take. With RE2's 8 MiB a hostile text of 64 KB
 overflows them and takes ten times as long; more would only move that to longer texts."""
 
 
